@@ -1,0 +1,194 @@
+"""Presence: from facts, feeds, policy and an instant to a verdict.
+
+`judge` answers for one instant; `deadline` says when time alone will next have a consequence.
+Both are total and keep nothing; what comes of a deadline or of something new is in `transition.py`.
+The rules are numbered as in `docs/presence.md`.
+
+Whatever lasts until an instant still holds at it: a deadline has passed when `now > deadline`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from bot.domain.facts import (
+    CheckIn,
+    Choice,
+    Facts,
+    Feed,
+    FeedState,
+    Intent,
+    Link,
+    LinkState,
+    Policy,
+    Presence,
+)
+
+Feeds = Mapping[str, Feed]
+TICK = timedelta(microseconds=1)
+"""The resolution of instants: just after a deadline is one tick later."""
+
+
+class Verdict(Struct, frozen=True, gc=False):
+    """Presence at one instant, and whether the evidence allows new work."""
+
+    presence: Presence
+    reason: str
+    source: str
+    note: str
+    confirmed: bool
+    """False once a blind spell has outlasted the feed's trust."""
+    unconfirmed_since: datetime | None
+    """Since when nothing that we can see supports this verdict."""
+    reachable: bool
+    """Available, with evidence good enough for new work (rules 1 to 5)."""
+
+
+def blind(link: Link, feed: Feed) -> bool:
+    """Nothing was seen of this link since its feed was lost (rule 5)."""
+    return feed.state is not FeedState.LIVE or link.epoch != feed.epoch
+
+
+def suspect_ends(link: Link, feed: Feed, policy: Policy) -> datetime:
+    """Rules 2 and 6: the grace, and no consequence within the settling time of a feed come back."""
+    return max(link.since + feed.grace, feed.live_at + policy.settling)
+
+
+def idle_from(link: Link, facts: Facts) -> datetime:
+    return link.since if facts.acted_at is None else max(link.since, facts.acted_at)
+
+
+def idle_ends(link: Link, feed: Feed, facts: Facts, policy: Policy) -> datetime:
+    """Rule 3: routable, then asked, then gone; an action in Rollcall starts it again."""
+    full = idle_from(link, facts) + policy.idle_routable + policy.idle_answer
+    return max(full, feed.live_at + policy.settling)
+
+
+def _own_link_suspect(facts: Facts, check_in: CheckIn, feeds: Feeds) -> bool:
+    """A disconnect later than the check-in, still in its grace: no new work on it alone."""
+    return any(
+        link.identity_id == check_in.identity_id
+        and link.state is LinkState.SUSPECT
+        and not link.weak
+        and link.since > check_in.at
+        and link.feed_id in feeds
+        for link in facts.links
+    )
+
+
+def judge(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Verdict:
+    """Presence at `now`. Deadlines before `now` are taken to have been settled.
+
+    A link whose feed is not in `feeds` is switched off and counts for nothing.
+    """
+    intent = facts.intent
+    holds = firm = sure = False
+    lost_at: datetime | None = None
+    trusted = True
+    check_in = facts.check_in
+    if check_in is not None and now <= check_in.until_at:
+        holds = sure = True
+        firm = not _own_link_suspect(facts, check_in, feeds)
+    for link in facts.links:
+        feed = feeds.get(link.feed_id)
+        if feed is None:
+            continue
+        state = link.state
+        if feed.state is FeedState.LIVE and link.epoch == feed.epoch:
+            if state is LinkState.CONNECTED:
+                holds = firm = sure = True
+            elif state is LinkState.SUSPECT:
+                if now <= suspect_ends(link, feed, policy):
+                    holds = sure = True
+            elif state is LinkState.IDLE and now <= idle_ends(link, feed, facts, policy):
+                holds = sure = True
+                firm = firm or now <= idle_from(link, facts) + policy.idle_routable
+            continue
+        trust_ends = feed.lost_at + feed.trust
+        if state is not LinkState.DISCONNECTED and now <= feed.lost_at + policy.unobserved:
+            holds = True
+            if now <= trust_ends and (
+                state is LinkState.CONNECTED
+                or (state is LinkState.IDLE and now <= idle_from(link, facts) + policy.idle_routable)
+            ):
+                firm = True
+        if lost_at is None or feed.lost_at < lost_at:
+            lost_at, trusted = feed.lost_at, now <= trust_ends
+    off = intent.choice is Choice.OFF
+    if off or sure:
+        lost_at, trusted = None, True
+    if off or not holds:
+        reason, source = _why_offline(facts, feeds, policy, now)
+        return Verdict(Presence.OFFLINE, reason, source, "", trusted, lost_at, False)
+    if intent.choice is Choice.AWAY:
+        return Verdict(Presence.AWAY, _why_away(intent), intent.by, intent.reason, trusted, lost_at, False)
+    return Verdict(Presence.AVAILABLE, "set", intent.by, intent.reason, trusted, lost_at, firm)
+
+
+def _why_away(intent: Intent) -> str:
+    if intent.by == "rule:enrolled":
+        return "not_set"
+    return "returned" if intent.by == "rule:return" else "set"
+
+
+def _why_offline(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> tuple[str, str]:
+    """Reason and source: the last evidence that ended. An Offline that stands keeps its reason."""
+    if facts.intent.choice is Choice.OFF:
+        return "signed_off", facts.intent.by
+    standing = facts.interval
+    if standing.presence is Presence.OFFLINE and standing.reason != "signed_off":
+        return standing.reason, standing.source
+    last: tuple[datetime, str, str] | None = None
+    check_in = facts.check_in
+    if check_in is not None and now > check_in.until_at:
+        last = (check_in.until_at, "check_in_lapsed", "check_in")
+    for link in facts.links:
+        feed = feeds.get(link.feed_id)
+        if feed is None:
+            continue
+        if link.state is LinkState.DISCONNECTED:
+            ended = (link.since, "disconnected", feed.platform)
+        elif blind(link, feed):
+            ended = (feed.lost_at + policy.unobserved, "unobserved", "unobserved")
+        else:
+            continue
+        if last is None or ended[0] > last[0]:
+            last = ended
+    return ("not_connected", "rule:enrolled") if last is None else (last[1], last[2])
+
+
+def deadline(facts: Facts, feeds: Feeds, policy: Policy) -> datetime | None:
+    """When time alone will next have a consequence, never before `reviewed_at`; None: never."""
+    reviewed = facts.reviewed_at or facts.interval.since
+    first: datetime | None = facts.intent.until_at  # folding it in removes it
+    check_in = facts.check_in
+    if check_in is not None:
+        if not check_in.warned:
+            word = check_in.until_at - policy.check_in_word
+            if first is None or word < first:
+                first = word
+        if check_in.until_at > reviewed and (first is None or check_in.until_at < first):
+            first = check_in.until_at
+    for link in facts.links:
+        feed = feeds.get(link.feed_id)
+        if feed is None:
+            continue
+        if feed.state is not FeedState.LIVE or link.epoch != feed.epoch:
+            for at in (feed.lost_at + feed.trust, feed.lost_at + policy.unobserved):
+                if at > reviewed and (first is None or at < first):
+                    first = at
+        elif link.state is LinkState.SUSPECT:
+            at = suspect_ends(link, feed, policy)
+            if first is None or at < first:
+                first = at
+        elif link.state is LinkState.IDLE:
+            since = idle_from(link, facts)
+            at = idle_ends(link, feed, facts, policy)
+            if facts.asked_at is None or facts.asked_at < since:
+                at = min(at, max(since + policy.idle_routable, reviewed))
+            if first is None or at < first:
+                first = at
+    if first is None or first >= reviewed:
+        return first
+    return reviewed

@@ -1,0 +1,357 @@
+"""Presence over time: what comes of a deadline, an observation, a feed, a command.
+
+- `settle` carries consequences out, one deadline after the other, each at its own instant, so that
+  it makes no difference how late it is called.
+- `observe`, `review`, `act`, `choose_available`, `choose_away`, `sign_off`, `disconnect_identity`
+  bring something new. Each settles first, and answers the new facts with the changes that others
+  should hear of.
+
+The rules are numbered as in `docs/presence.md`.
+"""
+
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bot.domain.errors import SignedOff
+from bot.domain.facts import (
+    CheckIn,
+    Choice,
+    Facts,
+    Intent,
+    Interval,
+    Link,
+    LinkState,
+    Observation,
+    OnReturn,
+    Policy,
+    Presence,
+    Seen,
+    SlackAway,
+)
+from bot.domain.presence import (
+    TICK,
+    Feeds,
+    Verdict,
+    blind,
+    deadline,
+    idle_ends,
+    idle_from,
+    judge,
+    suspect_ends,
+)
+
+
+class Moved(Struct, frozen=True):
+    """One interval closed and the next opened, at `after.since`."""
+
+    before: Interval
+    after: Interval
+
+
+class Told(StrEnum):
+    """What an agent is told by a direct message, because time or a return brought it about."""
+
+    STILL_THERE = "still_there"
+    CHECK_IN_ENDING = "check_in_ending"
+    AWAY_ENDED = "away_ended"
+    RETURNED = "returned"
+
+
+class Notice(Struct, frozen=True):
+    """A word to the agent, due at an instant."""
+
+    told: Told
+    at: datetime
+
+
+Change = Moved | Notice
+Step = tuple[Facts, tuple[Change, ...]]
+
+
+def settle(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Step:
+    """The facts as they are just before whatever happens at `now`, with all that came due till then."""
+    changes: list[Change] = []
+    due = deadline(facts, feeds, policy)
+    while due is not None and due < now:
+        facts, came = _pass(facts, feeds, policy, due)
+        changes.extend(came)
+        due = deadline(facts, feeds, policy)
+    return facts, tuple(changes)
+
+
+def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
+    """Carry out what comes due at `at`."""
+    before = facts
+    intent, check_in, asked_at = facts.intent, facts.check_in, facts.asked_at
+    notices: list[Notice] = []
+    links: list[Link] = []
+    for link in facts.links:
+        feed = feeds.get(link.feed_id)
+        if feed is None or blind(link, feed):
+            links.append(link)
+        elif link.state is LinkState.SUSPECT and suspect_ends(link, feed, policy) <= at:
+            if check_in is not None and _ends_check_in(link, check_in):
+                check_in = None
+            links.append(replace(link, state=LinkState.DISCONNECTED, since=at))
+        elif link.state is LinkState.IDLE and idle_ends(link, feed, facts, policy) <= at:
+            links.append(replace(link, state=LinkState.DISCONNECTED, since=at))
+        else:
+            links.append(link)
+            since = idle_from(link, facts)
+            if (
+                link.state is LinkState.IDLE
+                and since + policy.idle_routable <= at
+                and (asked_at is None or asked_at < since)
+            ):
+                asked_at = at
+                notices.append(Notice(Told.STILL_THERE, at))
+    if intent.until_at is not None and intent.until_at <= at:
+        intent = _restored(intent, intent.until_at)
+    if check_in is not None and not check_in.warned and check_in.until_at - policy.check_in_word <= at:
+        check_in = replace(check_in, warned=True)
+        notices.append(Notice(Told.CHECK_IN_ENDING, at))
+    facts = replace(
+        facts, intent=intent, check_in=check_in, links=tuple(links), asked_at=asked_at, reviewed_at=at
+    )
+    verdict = judge(facts, feeds, policy, at + TICK)
+    told = [notice for notice in notices if _matters(notice, facts, feeds, policy, verdict)]
+    if before.intent is not intent and verdict.presence is Presence.AVAILABLE:
+        told.append(Notice(Told.AWAY_ENDED, at))
+    facts, moved = _enter(facts, verdict, at)
+    return facts, (*moved, *told)
+
+
+def _ends_check_in(link: Link, check_in: CheckIn) -> bool:
+    """Rule 4: a later, strong disconnect of the identity it was made on."""
+    return link.identity_id == check_in.identity_id and not link.weak and link.since > check_in.at
+
+
+def _restored(intent: Intent, at: datetime) -> Intent:
+    """Rule 7: the newest untimed intent beneath comes back."""
+    base = intent.base or Intent(Choice.AWAY, set_at=at, by="rule:until")
+    return replace(base, set_at=at, by="rule:until", until_at=None, base=None)
+
+
+def _matters(notice: Notice, facts: Facts, feeds: Feeds, policy: Policy, verdict: Verdict) -> bool:
+    """Nobody is bothered unless they are Available now and would be lost without an answer."""
+    if verdict.presence is not Presence.AVAILABLE:
+        return False
+    if notice.told is Told.STILL_THERE:
+        return not verdict.reachable
+    return judge(replace(facts, check_in=None), feeds, policy, notice.at + TICK).presence is Presence.OFFLINE
+
+
+def _enter(facts: Facts, verdict: Verdict, at: datetime) -> Step:
+    """Close the interval and open the next where the verdict is another (rule 12)."""
+    now = facts.interval
+    if (
+        now.presence is verdict.presence
+        and now.reason == verdict.reason
+        and now.source == verdict.source
+        and now.note == verdict.note
+        and now.confirmed is verdict.confirmed
+    ):
+        return facts, ()
+    same = now.presence is verdict.presence
+    opened = Interval(
+        verdict.presence,
+        at,
+        verdict.reason,
+        verdict.source,
+        verdict.note,
+        verdict.confirmed,
+        now.standing_since if same else None,
+    )
+    return replace(facts, interval=opened), (Moved(now, opened),)
+
+
+def observe(
+    facts: Facts, seen: Observation, feeds: Feeds, policy: Policy, now: datetime, zone: str | None
+) -> Step:
+    """Take in what a feed said at `now`. What is older than the link's newest fact, or of another
+    epoch than the feed's, changes nothing (rule 11); a repetition changes only the order's mark.
+    """
+    feed = feeds.get(seen.feed_id)
+    if feed is None or seen.epoch != feed.epoch:
+        return facts, ()
+    old = next((link for link in facts.links if link.identity_id == seen.identity_id), None)
+    if old is not None and (seen.epoch, seen.seq) <= (old.epoch, old.seq):
+        return facts, ()
+    due = deadline(facts, feeds, policy)
+    settled: tuple[Change, ...] = ()
+    if due is not None and due < now:
+        facts, settled = settle(facts, feeds, policy, now)
+        old = next((link for link in facts.links if link.identity_id == seen.identity_id), None)
+    link = _observed(old, seen, policy)
+    links = (
+        (*facts.links, link)
+        if old is None
+        else tuple(link if other is old else other for other in facts.links)
+    )
+    strong = link.state is LinkState.CONNECTED and (old is None or old.state is not LinkState.CONNECTED)
+    strong = strong or (link.state is LinkState.SUSPECT and link is not old and not link.weak)
+    facts = replace(facts, links=links, last_seen_at=seen.at if strong else facts.last_seen_at)
+    facts, came = review(facts, feeds, policy, now, zone)
+    return facts, (*settled, *came)
+
+
+def _observed(old: Link | None, seen: Observation, policy: Policy) -> Link:
+    """The link after one observation. Only from connected is there a way to suspect or idle:
+    a first snapshot that says offline is no transition (rule 4)."""
+    was = old.state if old is not None else LinkState.DISCONNECTED
+    away = seen.seen is Seen.AWAY
+    weak = away and policy.slack_away is SlackAway.WEAK
+    if seen.seen is Seen.CONNECTED or (away and policy.slack_away is SlackAway.IGNORE):
+        state = LinkState.CONNECTED
+    elif was is LinkState.DISCONNECTED:
+        state = was
+    else:
+        state = LinkState.IDLE if weak else LinkState.SUSPECT
+    if old is None:
+        return Link(seen.identity_id, seen.feed_id, state, seen.at, seen.epoch, seen.seq, weak)
+    if state is was:
+        return replace(old, feed_id=seen.feed_id, epoch=seen.epoch, seq=seen.seq)
+    return Link(seen.identity_id, seen.feed_id, state, seen.at, seen.epoch, seen.seq, weak)
+
+
+def review(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None) -> Step:
+    """The verdict after something other than an intent changed: links, or the feeds themselves.
+
+    Whoever was Offline and is logged in again has returned (rule 8).
+    """
+    facts, settled = settle(facts, feeds, policy, now)
+    facts = replace(facts, reviewed_at=now)
+    verdict = judge(facts, feeds, policy, now)
+    notices: tuple[Change, ...] = ()
+    if facts.interval.presence is Presence.OFFLINE and verdict.presence is not Presence.OFFLINE:
+        facts, notices = _returned(facts, policy, now, zone)
+        verdict = judge(facts, feeds, policy, now)
+    facts, moved = _enter(facts, verdict, now)
+    return facts, (*settled, *moved, *notices)
+
+
+def _local_date(at: datetime, zone: str | None) -> date:
+    return at.astimezone(ZoneInfo(zone) if zone else UTC).date()
+
+
+def _returned(facts: Facts, policy: Policy, now: datetime, zone: str | None) -> Step:
+    """Rules 7 and 8: what an absence leaves of the intent, and whether to offer "I'm available"."""
+    intent, gone_at = facts.intent, facts.interval.standing_since
+    today = _local_date(now, zone)
+    if intent.choice is Choice.AWAY:
+        if intent.until_at is not None:
+            return facts, ()
+        if policy.on_return is OnReturn.AVAILABLE and now - gone_at >= policy.resume_gap:
+            return replace(facts, intent=Intent(Choice.AVAILABLE, set_at=now, by="rule:return")), ()
+        ask = _local_date(intent.set_at, zone) < today
+    else:
+        if intent.by == "rule:until" and intent.set_at >= gone_at:
+            resumes = now - intent.set_at <= policy.restore_within
+        else:
+            resumes = now - gone_at < policy.resume_gap
+        if resumes or policy.on_return is not OnReturn.ASK:
+            return facts, ()
+        facts = replace(facts, intent=Intent(Choice.AWAY, set_at=now, by="rule:return"))
+        ask = True
+    if not ask or facts.return_asked_on == today:
+        return facts, ()
+    return replace(facts, return_asked_on=today), (Notice(Told.RETURNED, now),)
+
+
+def act(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None) -> Step:
+    """The agent did something in Rollcall: a live check-in is renewed, a weak away starts again."""
+    facts, settled = settle(facts, feeds, policy, now)
+    facts, came = review(_acted(facts, policy, now), feeds, policy, now, zone)
+    return facts, (*settled, *came)
+
+
+def _acted(facts: Facts, policy: Policy, now: datetime) -> Facts:
+    check_in = facts.check_in
+    if check_in is not None and now <= check_in.until_at:
+        check_in = replace(check_in, until_at=max(check_in.until_at, now + policy.check_in), warned=False)
+    links = tuple(
+        replace(link, state=LinkState.IDLE, since=now)
+        if link.weak and link.state is LinkState.DISCONNECTED and policy.slack_away is SlackAway.WEAK
+        else link
+        for link in facts.links
+    )
+    return replace(facts, acted_at=now, last_seen_at=now, check_in=check_in, links=links)
+
+
+def _choose(facts: Facts, intent: Intent, feeds: Feeds, policy: Policy, now: datetime) -> Step:
+    facts = replace(facts, intent=intent, reviewed_at=now)
+    return _enter(facts, judge(facts, feeds, policy, now), now)
+
+
+def choose_available(
+    facts: Facts,
+    feeds: Feeds,
+    policy: Policy,
+    now: datetime,
+    *,
+    by: str = "agent",
+    note: str = "",
+    identity_id: str | None = None,
+) -> Step:
+    """Available from now on. By the agent's own word (`identity_id`: where they said it) it opens a
+    check-in; by somebody else's it does not make them connected."""
+    facts, settled = settle(facts, feeds, policy, now)
+    if identity_id is not None:
+        facts = _acted(facts, policy, now)
+        facts = replace(facts, check_in=CheckIn(identity_id, at=now, until_at=now + policy.check_in))
+    intent = Intent(Choice.AVAILABLE, set_at=now, by=by, reason=note)
+    facts, moved = _choose(facts, intent, feeds, policy, now)
+    return facts, (*settled, *moved)
+
+
+def choose_away(
+    facts: Facts,
+    feeds: Feeds,
+    policy: Policy,
+    now: datetime,
+    *,
+    by: str = "agent",
+    reason: str = "",
+    until_at: datetime | None = None,
+) -> Step:
+    """Away from now on, or until an instant, after which the newest untimed intent comes back.
+
+    Raises SignedOff: a signed-off agent is Offline until their own next `/available` (rule 9).
+    """
+    facts, settled = settle(facts, feeds, policy, now)
+    old = facts.intent
+    if old.choice is Choice.OFF:
+        raise SignedOff("You're signed off, so no chats come to you. Type `/available` to come back.")
+    if by == "agent":
+        facts = _acted(facts, policy, now)
+    base = None
+    if until_at is not None:
+        base = old if old.until_at is None else old.base
+    intent = Intent(Choice.AWAY, set_at=now, by=by, reason=reason, until_at=until_at, base=base)
+    facts, moved = _choose(facts, intent, feeds, policy, now)
+    return facts, (*settled, *moved)
+
+
+def sign_off(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, *, by: str = "agent") -> Step:
+    """Offline until the agent's own next `/available`, whatever the platforms say (rule 9)."""
+    facts, settled = settle(facts, feeds, policy, now)
+    facts = replace(facts, check_in=None, acted_at=now, last_seen_at=now)
+    facts, moved = _choose(facts, Intent(Choice.OFF, set_at=now, by=by), feeds, policy, now)
+    return facts, (*settled, *moved)
+
+
+def disconnect_identity(
+    facts: Facts, identity_id: str, feeds: Feeds, policy: Policy, now: datetime, zone: str | None
+) -> Step:
+    """The person left that workspace: no grace, and no check-in made there counts (rule 13)."""
+    facts, settled = settle(facts, feeds, policy, now)
+    check_in = facts.check_in
+    if check_in is not None and check_in.identity_id == identity_id:
+        check_in = None
+    links = tuple(link for link in facts.links if link.identity_id != identity_id)
+    facts, came = review(replace(facts, check_in=check_in, links=links), feeds, policy, now, zone)
+    return facts, (*settled, *came)
