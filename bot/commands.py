@@ -1,0 +1,213 @@
+"""The command table: commands are data. Discord registers from it, Slack and the console parse by it.
+
+What a command does is in `dispatch.py`; who may, what it is called where, and how a line of text
+becomes its arguments is here.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+from bot.domain.errors import BadInput, UnknownCommand
+
+
+class Kind(StrEnum):
+    """What a parameter holds, so that a platform can offer the right field."""
+
+    TEXT = "text"
+    """Free words: the rest of the line."""
+    TIME = "time"
+    """A time as in docs/times.md; on one line together with a reason, `30m lunch`."""
+    TEAM = "team"
+    SKILL = "skill"
+    AGENT = "agent"
+    """A mention, or a name."""
+    ZONE = "zone"
+
+
+class Parameter(Struct, frozen=True):
+    """One parameter of a command."""
+
+    name: str
+    kind: Kind
+    help: str
+    """At most 100 characters: Discord's limit."""
+    required: bool = False
+
+
+class Who(StrEnum):
+    """Who may give a command."""
+
+    ANYONE = "anyone"
+    """Of the organization: an agent, or somebody who may become one."""
+    AGENT = "agent"
+    """Enrols whoever may be enrolled by their first command."""
+    LEAD = "lead"
+
+
+class CommandSpec(Struct, frozen=True):
+    """A row of the table."""
+
+    name: str
+    """How the core calls it: `away`, `presence me`."""
+    help: str
+    """What it does, at most 100 characters."""
+    who: Who
+    parameters: tuple[Parameter, ...] = ()
+    hint: str = ""
+    """What to type behind it, for one-line platforms."""
+
+
+UNTIL = Parameter("until", Kind.TIME, "30m, 14:30, tomorrow 9am: when you come back")
+REASON = Parameter("reason", Kind.TEXT, "Why, in your own words; your team sees it")
+TEAM = Parameter("team", Kind.TEAM, "Only this team")
+SKILL = Parameter("skill", Kind.SKILL, "Only agents with this skill")
+
+TABLE: tuple[CommandSpec, ...] = (
+    CommandSpec(
+        "available",
+        "You can take chats",
+        Who.AGENT,
+        (Parameter("note", Kind.TEXT, "A word for your team, such as: only billing today"),),
+        "[note]",
+    ),
+    CommandSpec(
+        "away",
+        "You take no new chats, for a time or until you say otherwise",
+        Who.AGENT,
+        (UNTIL, REASON),
+        "[30m, until 14:30, tomorrow 9am] [reason]",
+    ),
+    CommandSpec("who", "Who is available, away and offline", Who.ANYONE, (TEAM, SKILL), "[team] [skill]"),
+    CommandSpec("presence me", "How you are seen, why, and what happens next", Who.AGENT),
+    CommandSpec("presence off", "Sign off: offline until your next /available", Who.AGENT),
+    CommandSpec(
+        "presence why",
+        "Why somebody gets chats or does not",
+        Who.ANYONE,
+        (Parameter("agent", Kind.AGENT, "Who; yourself if left out"),),
+        "[@agent]",
+    ),
+    CommandSpec(
+        "presence timezone",
+        "Set the time zone in which your clock times are read",
+        Who.AGENT,
+        (Parameter("zone", Kind.ZONE, "Such as Europe/Berlin", required=True),),
+        "Europe/Berlin",
+    ),
+    CommandSpec(
+        "presence enrol",
+        "Leads: make somebody an agent",
+        Who.LEAD,
+        (Parameter("agent", Kind.AGENT, "Who", required=True),),
+        "@somebody",
+    ),
+    CommandSpec(
+        "presence remove",
+        "Leads: somebody is no longer an agent",
+        Who.LEAD,
+        (Parameter("agent", Kind.AGENT, "Who", required=True),),
+        "@agent",
+    ),
+    CommandSpec("presence help", "The commands, and how to say times", Who.ANYONE),
+)
+BY_NAME: Mapping[str, CommandSpec] = {spec.name: spec for spec in TABLE}
+GROUP = "presence"
+"""The command below which most others stand; `presence away …` and `presence who …` work too."""
+TOP = ("available", "away", "who")
+NAMES: Mapping[str, Mapping[str, str]] = {
+    "discord": {"available": "available", "away": "away", "who": "who", "presence": "presence"},
+    "slack": {"available": "available", "away": "brb", "who": "whosin", "presence": "presence"},
+    "console": {"available": "available", "away": "brb", "who": "whosin", "presence": "presence"},
+}
+"""What commands are called where, if the configuration says nothing else. Slack keeps `/away` and
+`/who` for itself."""
+
+
+def names_on(platform: str, chosen: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The table's top-level name → the platform's, with the configuration's choices laid over."""
+    return {**NAMES.get(platform, NAMES["slack"]), **(chosen or {})}
+
+
+def spelled(name: str, names: Mapping[str, str]) -> str:
+    """How a command of the table is typed where commands have these names: `/presence me`."""
+    top, _, rest = name.partition(" ")
+    return f"/{names.get(top, top)} {rest}".rstrip()
+
+
+def read_line(
+    typed: str, names: Mapping[str, str], teams: Sequence[str] = (), skills: Sequence[str] = ()
+) -> tuple[str, dict[str, str]]:
+    """A typed line without its slash, `brb 30m lunch`, to the table's name and the arguments.
+
+    `names` as from `names_on`. Raises UnknownCommand, offering the nearest; BadInput where a
+    required parameter is missing or a team or skill is not known.
+    """
+    word, _, rest = typed.strip().partition(" ")
+    by_name = {shown.lower(): name for name, shown in names.items()}
+    name = by_name.get(word.lower())
+    if name is None:
+        near = difflib.get_close_matches(word.lower(), by_name, n=1)
+        hint = f"Did you mean `/{near[0]}`?" if near else f"Type `/{names[GROUP]} help` for the commands."
+        raise UnknownCommand(f"There is no command /{word[:40]}. {hint}")
+    if name == GROUP:
+        sub, _, rest = rest.strip().partition(" ")
+        name = _below_group(sub.lower() or "help", names)
+    return name, arguments_of(BY_NAME[name], rest.strip(), teams, skills)
+
+
+def _below_group(sub: str, names: Mapping[str, str]) -> str:
+    if sub in TOP:
+        return sub
+    name = f"{GROUP} {sub}"
+    if name in BY_NAME:
+        return name
+    subs = [spec.name.partition(" ")[2] or spec.name for spec in TABLE]
+    near = difflib.get_close_matches(sub, subs, n=1)
+    hint = f"Did you mean `/{names[GROUP]} {near[0]}`?" if near else f"Type `/{names[GROUP]} help`."
+    raise UnknownCommand(f"There is no command /{names[GROUP]} {sub[:40]}. {hint}")
+
+
+def arguments_of(
+    spec: CommandSpec, text: str, teams: Sequence[str] = (), skills: Sequence[str] = ()
+) -> dict[str, str]:
+    """The text behind a command to its arguments. A time and a reason stay together, under `until`:
+    the grammar of times tells them apart."""
+    kinds = [parameter.kind for parameter in spec.parameters]
+    if not text:
+        _require(spec, {})
+        return {}
+    if Kind.TEAM in kinds or Kind.SKILL in kinds:
+        return _teams_and_skills(text, teams, skills)
+    if not kinds:
+        return {}
+    return {spec.parameters[0].name: text}
+
+
+def _require(spec: CommandSpec, given: Mapping[str, str]) -> None:
+    for parameter in spec.parameters:
+        if parameter.required and not given.get(parameter.name, "").strip():
+            raise BadInput(
+                f"{parameter.help} is missing. Type `/{spec.name} {spec.hint}`.", field=parameter.name
+            )
+
+
+def _teams_and_skills(text: str, teams: Sequence[str], skills: Sequence[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for word in text.lower().split():
+        slug = word.lstrip("#@")
+        if slug in teams and "team" not in given:
+            given["team"] = slug
+        elif slug in skills and "skill" not in given:
+            given["skill"] = slug
+        else:
+            known = ", ".join(f"`{name}`" for name in [*teams, *skills][:10]) or "none yet"
+            raise BadInput(f"`{word[:40]}` is no team or skill. Known: {known}.", field="team")
+    return given
+
+
+def check(spec: CommandSpec, arguments: Mapping[str, str]) -> None:
+    """Raises BadInput where a required argument is missing."""
+    _require(spec, arguments)
