@@ -52,7 +52,7 @@ class PostgresServer:
             raise
 
     def _give_to_nobody(self) -> None:
-        """Copy the binaries, and the libraries they look for beside the package, to where `nobody` can read."""
+        """Copy the binaries, and the libraries that lie beside the package, to where `nobody` can read."""
         package = self._postgres.parent
         libraries = package.with_name(f"{package.name}.libs")
         self._postgres = self.folder / package.name / self._postgres.name
