@@ -277,8 +277,12 @@ class Command(Struct, frozen=True):
     """The table's name: `available`, `away`, `who`, `presence me`, …"""
     person: Person
     arguments: Mapping[str, str] = {}
+    """An `agent` argument holds the platform's user id where the platform knows it, else a name."""
     text: str | None = None
-    """What stood behind a command typed as one line; parsed by the table."""
+    """What stood behind a command typed as one line; the table parses it. Behind the group
+    `presence` it begins with the subcommand. Mentions in it are the platform's user ids."""
+    mentioned: tuple[Profile, ...] = ()
+    """What the platform knows of the people named in an `agent` argument."""
     request_id: str = ""
     clicked: bool = False
 
