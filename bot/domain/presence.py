@@ -175,7 +175,10 @@ def deadline(facts: Facts, feeds: Feeds, policy: Policy) -> datetime | None:
         if feed is None:
             continue
         if feed.state is not FeedState.LIVE or link.epoch != feed.epoch:
-            for at in (feed.lost_at + feed.trust, feed.lost_at + policy.unobserved):
+            ends = [feed.lost_at + feed.trust, feed.lost_at + policy.unobserved]
+            if link.state is LinkState.IDLE:
+                ends.append(idle_from(link, facts) + policy.idle_routable)
+            for at in ends:
                 if at > reviewed and (first is None or at < first):
                     first = at
         elif link.state is LinkState.SUSPECT:
