@@ -1,0 +1,46 @@
+"""Routable: an allow-list that says no with every reason.
+
+In team, with the skills, Available on evidence good enough for new work, and load below capacity.
+"""
+
+from collections.abc import Collection
+from enum import StrEnum
+
+from bot.domain.agent import Agent
+from bot.domain.facts import Presence
+from bot.domain.presence import Verdict
+
+
+class Reason(StrEnum):
+    """Why an agent may not be offered new work now."""
+
+    OFFLINE = "offline"
+    AWAY = "away"
+    CONNECTION_LOST = "connection_lost"
+    """Within the grace of a disconnect, or Slack's away for longer than it proves nothing."""
+    UNCONFIRMED = "unconfirmed"
+    """We are blind, and have been for longer than what was seen last is trusted."""
+    NOT_IN_TEAM = "not_in_team"
+    SKILL_MISSING = "skill_missing"
+    AT_CAPACITY = "at_capacity"
+
+
+def why_not_routable(
+    agent: Agent, verdict: Verdict, load: int, team: str | None = None, skills: Collection[str] = ()
+) -> tuple[Reason, ...]:
+    """Every reason against it; empty: the agent is routable. `load` in units; `team`, `skills` slugs."""
+    reasons: list[Reason] = []
+    if verdict.presence is Presence.OFFLINE:
+        reasons.append(Reason.OFFLINE)
+    elif verdict.presence is Presence.AWAY:
+        reasons.append(Reason.AWAY)
+    elif not verdict.reachable:
+        blind = verdict.unconfirmed_since is not None
+        reasons.append(Reason.UNCONFIRMED if blind else Reason.CONNECTION_LOST)
+    if team is not None and team not in agent.teams:
+        reasons.append(Reason.NOT_IN_TEAM)
+    if any(skill not in agent.skills for skill in skills):
+        reasons.append(Reason.SKILL_MISSING)
+    if load >= agent.capacity:
+        reasons.append(Reason.AT_CAPACITY)
+    return tuple(reasons)

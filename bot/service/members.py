@@ -1,0 +1,143 @@
+"""Who is an agent: enrolment, profiles, removal, and what the configuration says of teams.
+
+Each function is one operation on one transaction.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from bot.config import Config
+from bot.domain.agent import Agent, Identity, Role, Skill, Team, Workspace
+from bot.domain.errors import NotFound
+from bot.domain.events import AuditEntry, Event
+from bot.domain.facts import Facts, new_agent
+from bot.domain.ids import new_id
+from bot.message import words
+from bot.ports import Profile, Transaction
+
+
+def _announce(tx: Transaction, agent: Agent, kind: str, actor: str, now: datetime) -> None:
+    tx.ledger.audit(AuditEntry(new_id("aud", now), agent.organization_id, now, actor, kind, agent.id))
+    tx.ledger.events([Event(new_id("evt", now), agent.organization_id, agent.id, kind, now, {})])
+
+
+def prepare(tx: Transaction, config: Config, now: datetime) -> str:
+    """The organization as configured: its row, teams and skills. Answers its id."""
+    organization_id = tx.members.ensure_organization("default", config.organization.name, now)
+    tx.members.save_teams(organization_id, [Team(team.slug, team.name) for team in config.team], now)
+    tx.members.save_skills(organization_id, [Skill(skill.slug, skill.name) for skill in config.skill], now)
+    return organization_id
+
+
+def configured(agent: Agent, workspaces: Sequence[Workspace], config: Config) -> Agent:
+    """The agent with the role, teams and skills that the configuration gives them."""
+    names = _names(agent, workspaces)
+    role = Role.LEAD if names & set(config.organization.leads) else Role.AGENT
+    teams = [team.slug for team in config.team if team.everyone or names & set(team.members)]
+    skills = [skill.slug for skill in config.skill if names & set(skill.agents)]
+    return replace(agent, role=role, teams=tuple(teams), skills=tuple(skills))
+
+
+def _names(agent: Agent, workspaces: Sequence[Workspace]) -> set[str]:
+    """The agent's identities as the configuration writes them, `platform:workspace:person`."""
+    by_id = {workspace.id: workspace for workspace in workspaces}
+    return {
+        f"{identity.platform}:{by_id[identity.workspace_id].external_id}:{identity.external_id}"
+        for identity in agent.identities
+        if identity.workspace_id in by_id
+    }
+
+
+def apply_configuration(tx: Transaction, organization_id: str, config: Config, now: datetime) -> int:
+    """Roles, teams and skills of everybody as the configuration now says. Answers how many changed."""
+    workspaces = tx.members.workspaces(organization_id)
+    changed = 0
+    for agent, _ in list(tx.members.everyone(organization_id)):
+        wanted = configured(agent, workspaces, config)
+        if wanted != agent:
+            tx.members.save(wanted, now)
+            _announce(tx, wanted, "agent.updated", "operator", now)
+            changed += 1
+    return changed
+
+
+def enrol(
+    tx: Transaction,
+    organization_id: str,
+    workspace: Workspace,
+    profile: Profile,
+    config: Config,
+    actor: str,
+    now: datetime,
+) -> tuple[Agent, Facts]:
+    """Make somebody an agent, or answer the agent they are. A lead's enrolment brings a removed agent
+    back; an agent's own does not (`dispatch` refuses it)."""
+    known = tx.members.by_identity(workspace.id, profile.external_id)
+    if known is not None:
+        facts = tx.presence.facts(known.id)
+        if facts is None:
+            raise NotFound("That agent has no presence on record. Tell whoever runs Rollcall.")
+        if known.removed:
+            known = replace(
+                known,
+                removed=False,
+                identities=tuple(
+                    replace(identity, present=True)
+                    if identity.workspace_id == workspace.id and identity.external_id == profile.external_id
+                    else identity
+                    for identity in known.identities
+                ),
+            )
+            tx.members.save(known, now)
+            _announce(tx, known, "agent.enrolled", actor, now)
+        return known, facts
+    agent_id = new_id("agt", now)
+    identity = Identity(
+        new_id("idn", now),
+        workspace.id,
+        workspace.platform,
+        profile.external_id,
+        words(profile.name) or profile.external_id,
+        profile.avatar_url,
+        profile.is_admin,
+    )
+    agent = Agent(agent_id, organization_id, identity.name, profile.zone, identities=(identity,))
+    agent = configured(agent, tx.members.workspaces(organization_id), config)
+    facts = new_agent(agent_id, now)
+    tx.members.add(agent, facts, now)
+    _announce(tx, agent, "agent.enrolled", actor, now)
+    return agent, facts
+
+
+def with_profile(agent: Agent, identity: Identity, profile: Profile) -> Agent:
+    """The agent with what a platform now says of one of their identities. The first identity names
+    the agent; a zone set by hand stays."""
+    name = words(profile.name) or identity.name
+    renewed = replace(
+        identity,
+        name=name,
+        avatar_url=profile.avatar_url or identity.avatar_url,
+        is_admin=profile.is_admin,
+        present=True,
+    )
+    identities = tuple(renewed if other.id == identity.id else other for other in agent.identities)
+    zone = agent.zone if agent.zone_by_hand or profile.zone is None else profile.zone
+    named = name if agent.identities[0].id == identity.id else agent.name
+    return replace(agent, identities=identities, zone=zone, name=named)
+
+
+def save(tx: Transaction, agent: Agent, actor: str, now: datetime, kind: str = "agent.updated") -> Agent:
+    """Store an agent as changed, with its event and audit row."""
+    tx.members.save(agent, now)
+    _announce(tx, agent, kind, actor, now)
+    return agent
+
+
+def gone(agent: Agent, identity: Identity) -> Agent:
+    """The agent without that identity's membership; removed when it was the last one."""
+    identities = tuple(
+        replace(other, present=False) if other.id == identity.id else other for other in agent.identities
+    )
+    return replace(agent, identities=identities, removed=not any(other.present for other in identities))
