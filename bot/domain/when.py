@@ -71,7 +71,9 @@ _TWINS = str.maketrans(
     | {ord(space): " " for space in "\u00a0\u2009\u202f\u3000"}
     | {ord("’"): "'"}
 )
-_SHORTCODE = re.compile(r":[a-z][\w+-]*:", re.I | re.A)  # Slack writes 🍕 as `:pizza:`; it is no word
+_SHORTCODE = re.compile(
+    r":[a-z][\w+-]*:", re.IGNORECASE | re.ASCII
+)  # Slack writes 🍕 as `:pizza:`; it is no word
 
 _NUMBER = r"\d++(?:[.,]\d++)?+"
 _JOIN = r"(?:,?\s{1,3}(?:and\s{1,3})?)?"
@@ -82,13 +84,13 @@ _PHRASE = re.compile(
     (?:(?: (?P<until> until | '?till?
              | (?:i'?ll\s{{1,3}})?(?:be\s{{1,3}})?back(?:\s{{1,3}}(?:(?P<at>at|by)|on|in|around))? )
          | (?P<span> for | in )
-         | (?P<other> at|from|since|before|after|by|around|about|to|of|the|last|past|every|over|under|than|per|@)
+         | (?P<other> at|from|since|before|after|by|around|about|to|of|the|last|past|every|over|under|than|@)
        )\s{{1,3}})?
     (?:
       (?P<length>
         (?P<sign>[+-])?(?=\d)
-        (?:(?P<weeks>{_NUMBER})\s?(?:weeks?|wks?|w))?
-        (?:{_JOIN}(?P<days>{_NUMBER})\s?(?:days?|d))?
+        (?:(?P<weeks>{_NUMBER})(?:\s?weeks?|\s?wks?|w))?
+        (?:{_JOIN}(?P<days>{_NUMBER})(?:\s?days?|d))?
         (?:{_JOIN}(?P<hours>{_NUMBER})\s?(?:hours?|hrs?|h)(?:\s?(?P<rest>(?<=h)\d\d|\d\d(?=\s*$)))?)?
         (?:{_JOIN}(?P<minutes>{_NUMBER})\s?(?:minutes?|mins?|m))?
         | (?P<half>half\s{{1,3}}(?:an\s{{1,3}})?hour) | an\s{{1,3}}hour )
@@ -104,7 +106,7 @@ _PHRASE = re.compile(
     )
     (?(open)\))(?=[,;:.!?]*(?:\s|$))
     """,
-    re.X | re.I | re.A,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 _Match = re.Match[str]
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -125,10 +127,10 @@ def parse_when(
     Raises BadTime, TimePassed, TooLong or ZoneUnknown, each with a sentence that says what to type.
     """
     plain = _SHORTCODE.sub(lambda code: "~" * len(code[0]), text.translate(_TWINS))
-    if re.fullmatch(r"\s*\d{1,3}\s*", plain, re.A):
+    if re.fullmatch(r"\s*\d{1,3}\s*", plain, re.ASCII):
         given = plain.strip()
         raise BadTime(f"The time `{given}` has no unit. Type `{given}m` for minutes, or `until 14:30`.", text)
-    words = re.search(r"\w(?:.*\w)?", plain, re.S)
+    words = re.search(r"\w(?:.*\w)?", plain, re.DOTALL)
     first, last = words.span() if words else (0, 0)
     times = [m for m in _PHRASE.finditer(plain) if _is_time(m, m.start() <= first, m.end() >= last)]
     if not times:
@@ -179,7 +181,7 @@ def _length(match: _Match, text: str) -> timedelta:
     bare = not any(typed[name] for name in ("sign", "span", "weeks", "days", "minutes"))
     if typed["rest"] and (int(typed["rest"]) > 59 or (bare and len(typed["hours"]) > 1)):
         raise BadTime(
-            f"The time {_quoted(match)} is unclear. Type `until 14:30` for a clock time, `14h 30m` for a length.",
+            f"The time {_quoted(match)} is unclear. Type `until 14:30` for a clock, `14h 30m` for a length.",
             text,
         )
     units = ("weeks", "days", "hours", "minutes")
