@@ -226,6 +226,16 @@ class Roster:
         agent_id = self._by_identity.get((workspace_id, external_id))
         return self.agent(agent_id) if agent_id else None
 
+    def identity(self, workspace_id: str, external_id: str) -> tuple[Agent, Identity] | None:
+        """An agent with the identity that a platform's user id names."""
+        agent = self.by_identity(workspace_id, external_id)
+        if agent is None:
+            return None
+        for identity in agent.identities:
+            if identity.workspace_id == workspace_id and identity.external_id == external_id:
+                return agent, identity
+        return None
+
     def by_external(self, system: str, external_id: str) -> Agent | None:
         """By a help desk's id."""
         agent_id = self._by_external.get((system, external_id))
@@ -419,15 +429,3 @@ def _with_marks(facts: Facts, known: tuple[Link, ...]) -> Facts:
         for link in facts.links
     )
     return replace(facts, links=links) if links != facts.links else facts
-
-
-def identity_of(agent: Agent, workspace_id: str, external_id: str) -> Identity | None:
-    """The agent's identity by that platform id, if they are still there."""
-    return next(
-        (
-            identity
-            for identity in agent.identities
-            if identity.workspace_id == workspace_id and identity.external_id == external_id
-        ),
-        None,
-    )

@@ -3,7 +3,6 @@
 Each function is one operation on one transaction.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -104,8 +103,3 @@ def moved(organization_id: str, agent_id: str, opened: Interval, now: datetime) 
             "confirmed": opened.confirmed,
         },
     )
-
-
-def record_all(tx: Transaction, organization_id: str, steps: Sequence[Step], now: datetime) -> list[Facts]:
-    """Store many agents' steps in one transaction: all or none."""
-    return [record(tx, organization_id, step, now) for step in steps]
