@@ -123,7 +123,7 @@ def parse_when(
 ) -> When:
     """Read the time and the reason in `text`; without a clear time, all of it is the reason.
 
-    `now` is aware, `zone` an IANA name or None when unknown, `end_of_day` what `eod` means there.
+    `now` is aware UTC, `zone` an IANA name or None when unknown, `end_of_day` what `eod` means there.
     Raises BadTime, TimePassed, TooLong or ZoneUnknown, each with a sentence that says what to type.
     """
     plain = _SHORTCODE.sub(lambda code: "~" * len(code[0]), text.translate(_TWINS))

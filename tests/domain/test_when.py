@@ -76,6 +76,7 @@ at 4pm|from 16:30|since 14:30|by 30m|dinner after 19:00|won 25:99|ratio 16:9|14:
 30ms|30mm|1-30m|until lunch|until|back|for|in|+|-5|for 30 customers|in 2025|until today|today|wed|sun|5 May
 until tomorrow's release|3 d printing|prep for 14:30|lunch eod|until 9 to 5 ends|30m🍕|until 14:30x|²m
 tomorrow 9 customers|on hold|１２３４|(|(30m|30m)|half|hour|1430
+x1,30m|a 14:30 call|٣٠m|tomorrow is a holiday|call Bob 4pm sharp
 """
 
 
@@ -83,6 +84,16 @@ tomorrow 9 customers|on hold|１２３４|(|(30m|30m)|half|hour|1430
 def test_what_is_not_clearly_a_time_is_a_reason(text: str) -> None:
     """Whole and untouched."""
     assert read(text) == When(None, text)
+
+
+GUARDS = "at from since before after by around about to of the last past every over under than @"
+
+
+@pytest.mark.parametrize("word", GUARDS.split())
+def test_a_time_that_something_else_is_about_is_part_of_the_reason(word: str) -> None:
+    """A standup at 4pm begins then; the last 2h are over."""
+    for text in (f"work {word} 4pm", f"work {word} 2h", f"{word} 16:30"):
+        assert read(text) == When(None, text)
 
 
 @pytest.mark.parametrize(
@@ -258,9 +269,9 @@ def test_any_text_gives_a_time_ahead_a_reason_or_a_kind_refusal(
 
 
 NASTY = [
-    " ", "1", "9 ", "30m ", "1h, ", "1h" + " " * 500, "until ", "until 9 ~", "back at 9", "monday ",
-    "tomorrow at ", "(", "(30m ", ":a", "1,", "1.", "+1", "30m!", "14:30 - ", "half an ", "at  ", "~ ",
-    "\u202e", "👩‍👩‍👧", "\0",
+    " ", "1", "9 ", "30m ", "1h, ", "1h" + " " * 500, "an" + " " * 500, "until ", "until 9 ~", "back at 9",
+    "monday ", "tomorrow at ", "(", "(30m ", ":a", "1,", "1.", "+1", "30m!", "14:30 - ", "half an ", "at  ",
+    "~ ", "\u202e", "👩‍👩‍👧", "\0",
 ]  # fmt: skip
 
 
