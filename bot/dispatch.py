@@ -1,0 +1,401 @@
+"""From a command to its answer. Errors are answered too; what was answered is durable."""
+
+import asyncio
+import difflib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from zoneinfo import available_timezones
+
+import structlog
+from msgspec.structs import replace
+
+from bot import replies
+from bot.commands import BY_NAME, GROUP, CommandSpec, Kind, Who, arguments_of, check, names_on, read_line
+from bot.core import Rollcall
+from bot.domain.agent import Agent, Role
+from bot.domain.errors import BadInput, Forbidden, NotEnrolled, NotFound, Removed, RollcallError, Unavailable
+from bot.domain.facts import FeedState, Presence
+from bot.domain.ids import new_id
+from bot.domain.presence import Feeds
+from bot.domain.transition import act, choose_available, choose_away, sign_off
+from bot.domain.when import parse_when
+from bot.message import Message, words
+from bot.ports import Command, PersonKind, Profile
+from bot.roster import Row
+
+log = logging.getLogger("rollcall.commands")
+LONGEST_TEXT = 4000
+"""What people may type behind a command: Slack's own limit; longer is refused, not cut."""
+
+
+@cache
+def zones() -> tuple[str, ...]:
+    """All IANA time zones, read once, when first asked for."""
+    return tuple(sorted(available_timezones()))
+
+
+class Dispatcher:
+    """Answers commands on behalf of a core."""
+
+    def __init__(self, core: Rollcall) -> None:
+        self.core = core
+        self._behind: set[asyncio.Task[None]] = set()
+        self._use_cases: Mapping[str, Callable[[_Asked], Awaitable[Message]]] = {
+            "available": self._available,
+            "away": self._away,
+            "who": self._who,
+            "presence me": self._me,
+            "presence off": self._off,
+            "presence why": self._why,
+            "presence timezone": self._timezone,
+            "presence enrol": self._enrol,
+            "presence remove": self._remove,
+            "presence help": self._help,
+        }
+
+    async def dispatch(self, command: Command) -> Message:
+        """The answer to a command; see `bot.ports.Core`."""
+        now = self.core.clock.now()
+        request_id = command.request_id or new_id("cmd", now)
+        typed = command.text or " ".join(command.arguments.values())
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            started = self.core.clock.monotonic()
+            outcome = "ok"
+            try:
+                if len(typed) > LONGEST_TEXT:
+                    raise BadInput(f"That is too long: at most {LONGEST_TEXT} characters, please.")
+                return await self._answer(replace(command, request_id=request_id), now)
+            except RollcallError as problem:
+                outcome = problem.code
+                lost = problem.field is not None or isinstance(problem, Unavailable)
+                return replies.refusal(problem, typed if lost else "")
+            except Exception:
+                outcome = "broken"
+                log.exception("a command failed")
+                return replies.broken(request_id)
+            finally:
+                taken = (self.core.clock.monotonic() - started) * 1000
+                log.info(
+                    "command",
+                    extra={"command": command.name, "outcome": outcome, "ms": round(taken, 1)},
+                )
+
+    async def _answer(self, command: Command, now: datetime) -> Message:
+        names = self.names(command.person.platform)
+        name, arguments = self._read(command, names)
+        spec = BY_NAME[name]
+        check(spec, arguments)
+        agent = await self._who_asks(command, spec, now)
+        asked = _Asked(command, spec, arguments, names, agent, now)
+        reply = await self._use_cases[name](asked)
+        if agent is not None and spec.who is Who.ANYONE:
+            self._renew(agent)
+        return replace(reply, replaces=command.clicked and name != "presence help")
+
+    def names(self, platform: str) -> dict[str, str]:
+        """What the commands are called there."""
+        config = self.core.config
+        table = {"discord": config.discord, "slack": config.slack}.get(platform)
+        return names_on(platform, table.names if table is not None else None)
+
+    def _read(self, command: Command, names: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        teams = [team.slug for team in self.core.teams]
+        skills = [skill.slug for skill in self.core.skills]
+        if command.text is None:
+            for key, known in (("team", teams), ("skill", skills)):
+                given = command.arguments.get(key)
+                if given and given not in known:
+                    near = ", ".join(known[:10]) or "none yet"
+                    raise BadInput(f"There is no {key} `{words(given, 40)}`. Known: {near}.", field=key)
+            return command.name, {key: value for key, value in command.arguments.items() if value}
+        if command.name == GROUP:
+            return read_line(f"{names[GROUP]} {command.text}", names, teams, skills)
+        return command.name, arguments_of(BY_NAME[command.name], command.text.strip(), teams, skills)
+
+    # --- who asks ---
+
+    async def _who_asks(self, command: Command, spec: CommandSpec, now: datetime) -> Agent | None:
+        """The agent who gives the command, enrolled if they may be. Raises NotEnrolled, Removed,
+        Forbidden. None: somebody of the organization who is no agent, for what needs none."""
+        person, profile = command.person, command.person.profile
+        names = self.names(person.platform)
+        if profile.kind is not PersonKind.MEMBER:
+            raise NotEnrolled("Only full members of this workspace can use Rollcall.")
+        agent = self.core.roster.by_identity(person.workspace_id, profile.external_id)
+        if agent is not None:
+            await self.core.profile_changed(person.workspace_id, profile)
+            agent = self.core.roster.by_identity(person.workspace_id, profile.external_id) or agent
+        lead = self._is_lead(command, agent)
+        if spec.who is Who.LEAD and not lead:
+            raise Forbidden("Only leads can do that. Ask one of them, or an admin of this workspace.")
+        if agent is not None:
+            return agent
+        stored = await self.core.store.read(
+            lambda tx: tx.members.by_identity(person.workspace_id, profile.external_id)
+        )
+        enrol = f"`/{names[GROUP]} enrol @{words(profile.name, 40).replace('`', '')}`"
+        if stored is not None and stored.removed and not lead:
+            raise Removed(f"You're no longer an agent here. A lead can bring you back with {enrol}.")
+        if not (profile.may_enrol or lead):
+            raise NotEnrolled(f"You're not an agent here. A lead can make you one with {enrol}.")
+        if spec.who is not Who.AGENT:
+            return None
+        return await self.core.enrol(person.workspace_id, profile, "agent:self")
+
+    def _is_lead(self, command: Command, agent: Agent | None) -> bool:
+        """Named, or an admin by what the platform says with this very command."""
+        person = command.person
+        workspace = self.core.workspaces.get(person.workspace_id)
+        external = workspace.external_id if workspace else ""
+        named = f"{person.platform}:{external}:{person.profile.external_id}"
+        return (
+            person.profile.is_admin
+            or named in self.core.config.organization.leads
+            or (agent is not None and agent.role is Role.LEAD)
+        )
+
+    def _renew(self, agent: Agent) -> None:
+        """A question is a sign of life too, but nobody waits for it to be written down."""
+
+        async def write() -> None:
+            try:
+                await self.core.change(
+                    agent.id,
+                    lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone),
+                )
+            except RollcallError as problem:
+                log.warning("a sign of life was not stored: %s", problem.code)
+
+        task = asyncio.ensure_future(write())
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def finish(self) -> None:
+        """Waits for what goes on behind answers."""
+        await asyncio.gather(*self._behind)
+
+    # --- use cases ---
+
+    @property
+    def _feeds(self) -> Feeds:
+        return self.core.roster.feeds
+
+    def _row(self, agent_id: str, now: datetime) -> Row:
+        row = self.core.roster.row(agent_id, now)
+        if row is None:
+            raise NotFound("There is no such agent any more.")
+        return row
+
+    def _identity_id(self, asked: "_Asked") -> str:
+        person = asked.command.person
+        known = self.core.roster.identity(person.workspace_id, person.profile.external_id)
+        if known is None:
+            raise NotFound("There is no such agent any more.")
+        return known[1].id
+
+    async def _available(self, asked: "_Asked") -> Message:
+        agent, note, here = asked.needed, asked.arguments.get("note", ""), self._identity_id(asked)
+        await self.core.change(
+            agent.id,
+            lambda facts, at: choose_available(
+                facts, self._feeds, self.core.policy, at, note=note, identity_id=here
+            ),
+            f"agent:{agent.id}",
+            "presence.available",
+        )
+        now = self.core.clock.now()
+        row = self._row(agent.id, now)
+        pool = self.core.roster.pool(now)
+        return replies.available(
+            row, asked.names, pool.available - (row.verdict.presence is Presence.AVAILABLE)
+        )
+
+    async def _away(self, asked: "_Asked") -> Message:
+        agent = asked.needed
+        until, reason = asked.arguments.get("until", ""), asked.arguments.get("reason", "").strip()
+        when = parse_when(until, asked.now, agent.zone)
+        if asked.command.text is None and until.strip() and when.until_at is None:
+            raise BadInput(
+                f"I read no time in `{words(until, 40).replace('`', '')}`. Type `30m`, `until 14:30` or "
+                "`tomorrow 9am`, and why under reason.",
+                field="until",
+            )
+        said = " ".join(part for part in (when.reason, reason) if part)
+        await self.core.change(
+            agent.id,
+            lambda facts, at: choose_away(
+                facts, self._feeds, self.core.policy, at, reason=said, until_at=when.until_at
+            ),
+            f"agent:{agent.id}",
+            "presence.away",
+        )
+        return replies.away(self._row(agent.id, self.core.clock.now()), asked.names)
+
+    async def _off(self, asked: "_Asked") -> Message:
+        agent = asked.needed
+        await self.core.change(
+            agent.id,
+            lambda facts, at: sign_off(facts, self._feeds, self.core.policy, at),
+            f"agent:{agent.id}",
+            "presence.off",
+        )
+        return replies.signed_off(asked.names)
+
+    async def _who(self, asked: "_Asked") -> Message:
+        team, skill = asked.arguments.get("team"), asked.arguments.get("skill")
+        rows = self.core.roster.rows(asked.now, team, skill)
+        page = asked.arguments.get("page", "1")
+        title = next((t.name for t in self.core.teams if t.slug == team), self.core.config.organization.name)
+        lost = [
+            (feed, self.core.workspaces[feed.id].name)
+            for feed in self._feeds.values()
+            if feed.state is not FeedState.LIVE and feed.id in self.core.workspaces
+        ]
+        number = int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
+        return replies.who(rows, number, asked.arguments, title, lost, asked.now)
+
+    async def _me(self, asked: "_Asked") -> Message:
+        agent = asked.needed
+        await self.core.change(
+            agent.id, lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone)
+        )
+        row = self._row(agent.id, asked.now)
+        return replies.me(row, self._feeds, self.core.policy, asked.names, asked.now)
+
+    async def _why(self, asked: "_Asked") -> Message:
+        named = asked.arguments.get("agent", "")
+        agent = self._find(asked, named) if named.strip() else asked.agent
+        if agent is None:
+            raise BadInput(f"Whom do you mean? Type `/{asked.names[GROUP]} why @agent`.", field="agent")
+        return replies.why(self._row(agent.id, asked.now), self.core.roster.why_not(agent.id, asked.now))
+
+    async def _timezone(self, asked: "_Asked") -> Message:
+        agent, typed = asked.needed, asked.arguments["zone"].strip()
+        by_lower = {zone.lower(): zone for zone in zones()}
+        zone = by_lower.get(typed.lower().replace(" ", "_"))
+        if zone is None:
+            near = _near_zones(typed)
+            hint = f"Did you mean {' or '.join(f'`{z}`' for z in near)}?" if near else "Try `Europe/Berlin`."
+            raise BadInput(
+                f"I don't know the time zone `{words(typed, 40).replace('`', '')}`. {hint}", field="zone"
+            )
+        await self.core.save_agent(
+            replace(agent, zone=zone, zone_by_hand=True), f"agent:{agent.id}", "agent.updated"
+        )
+        self._renew(agent)
+        return replies.zone_set(zone, asked.now)
+
+    async def _enrol(self, asked: "_Asked") -> Message:
+        profile = self._mentioned(asked, "enrol")
+        if profile.kind is not PersonKind.MEMBER:
+            raise Forbidden("Guests, bots and people of other organizations can't be agents.")
+        agent = await self.core.enrol(asked.command.person.workspace_id, profile, self._actor(asked))
+        return replies.enrolled(agent.name, asked.names)
+
+    async def _remove(self, asked: "_Asked") -> Message:
+        agent = self._find(asked, asked.arguments["agent"])
+        await self.core.remove(agent, self._actor(asked))
+        return replies.removed(agent.name)
+
+    async def _help(self, asked: "_Asked") -> Message:
+        return replies.help_page(asked.names, self._is_lead(asked.command, asked.agent))
+
+    # --- finding people ---
+
+    def _actor(self, asked: "_Asked") -> str:
+        if asked.agent is not None:
+            return f"agent:{asked.agent.id}"
+        person = asked.command.person
+        return f"person:{person.platform}:{person.profile.external_id}"
+
+    def _mentioned(self, asked: "_Asked", verb: str) -> Profile:
+        wanted = asked.arguments.get("agent", "").strip().strip("<@>")
+        for profile in asked.command.mentioned:
+            if profile.external_id == wanted or len(asked.command.mentioned) == 1:
+                return profile
+        raise BadInput(
+            f"Mention the person, so that I know whom you mean: `/{asked.names[GROUP]} {verb} @somebody`.",
+            field="agent",
+        )
+
+    def _find(self, asked: "_Asked", named: str) -> Agent:
+        """By mention, or by name: exact, else the only one that begins so."""
+        wanted = named.strip().strip("<@>")
+        agent = self.core.roster.by_identity(asked.command.person.workspace_id, wanted)
+        if agent is not None:
+            return agent
+        name = named.strip().lstrip("@").casefold()
+        everyone = sorted(self.core.roster.everyone(), key=lambda one: one.name.casefold())
+        same = [one for one in everyone if one.name.casefold() == name]
+        found = same or [one for one in everyone if name and one.name.casefold().startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        quoted = words(named, 40).replace("`", "")
+        if found:
+            some = ", ".join(words(one.name, 40) for one in found[:5])
+            raise BadInput(
+                f"More than one agent is called `{quoted}`: {some}. Mention the one.", field="agent"
+            )
+        near = difflib.get_close_matches(name, [one.name.casefold() for one in everyone], n=1)
+        hint = f" Did you mean `{near[0]}`?" if near else ""
+        raise NotFound(f"There is no agent `{quoted}`.{hint}", field="agent")
+
+    async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
+        """(label, value) pairs for autocompletion; see `bot.ports.Core`."""
+        spec = BY_NAME.get(command)
+        kind = next((p.kind for p in spec.parameters if p.name == parameter), None) if spec else None
+        if kind is Kind.TEAM:
+            pairs = [(team.name, team.slug) for team in self.core.teams]
+        elif kind is Kind.SKILL:
+            pairs = [(skill.name, skill.slug) for skill in self.core.skills]
+        elif kind is Kind.AGENT:
+            names = sorted({agent.name for agent in self.core.roster.everyone()}, key=str.casefold)
+            pairs = [(name, name) for name in names]
+        elif kind is Kind.ZONE:
+            pairs = [(zone, zone) for zone in zones()]
+        else:
+            return ()
+        wanted = typed.strip().casefold().replace(" ", "_" if kind is Kind.ZONE else " ")
+        begins = [pair for pair in pairs if pair[0].casefold().startswith(wanted)]
+        holds = [pair for pair in pairs if wanted in pair[0].casefold() and pair not in begins]
+        return (begins + holds)[:25]
+
+
+def _near_zones(typed: str) -> list[str]:
+    """Zones that what was typed may mean: a city, or a slip of the finger."""
+    city = typed.strip().lower().replace(" ", "_").rpartition("/")[2]
+    by_city: dict[str, str] = {}
+    for zone in zones():
+        by_city.setdefault(zone.rpartition("/")[2].lower(), zone)
+    return [by_city[near] for near in difflib.get_close_matches(city, by_city, n=2, cutoff=0.7)]
+
+
+class _Asked:
+    """A command on its way through its use case."""
+
+    __slots__ = ("agent", "arguments", "command", "names", "now", "spec")
+
+    def __init__(
+        self,
+        command: Command,
+        spec: CommandSpec,
+        arguments: Mapping[str, str],
+        names: Mapping[str, str],
+        agent: Agent | None,
+        now: datetime,
+    ) -> None:
+        self.command = command
+        self.spec = spec
+        self.arguments = arguments
+        self.names = names
+        self.agent = agent
+        self.now = now
+
+    @property
+    def needed(self) -> Agent:
+        """The agent, for commands that only agents give."""
+        if self.agent is None:
+            raise NotEnrolled("You're not an agent here. Ask a lead to enrol you.")
+        return self.agent

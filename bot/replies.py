@@ -1,0 +1,476 @@
+"""What Rollcall answers, in words: pure functions from what is known to a `Message`.
+
+Short, kind, exact: what happened, what it means, what to do. A person's own words always go through
+`words`, so that they fit and stay literal.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.commands import TABLE, spelled
+from bot.domain.errors import RollcallError
+from bot.domain.facts import Choice, Feed, Intent, LinkState, Policy, Presence
+from bot.domain.presence import blind
+from bot.domain.routing import Reason
+from bot.domain.transition import Told
+from bot.message import (
+    Button,
+    ButtonStyle,
+    Code,
+    Line,
+    Message,
+    Moment,
+    Section,
+    Strong,
+    TimeStyle,
+    Tone,
+    words,
+)
+from bot.roster import Row
+
+PAGE = 15
+"""Agents on a page of the roster: with every name and reason at its longest, one page still fits
+below Discord's 4,096 characters and Slack's 50 blocks."""
+TONES = {Presence.AVAILABLE: Tone.GOOD, Presence.AWAY: Tone.AWAY, Presence.OFFLINE: Tone.QUIET}
+LABELS = {Presence.AVAILABLE: "Available", Presence.AWAY: "Away", Presence.OFFLINE: "Offline"}
+IM_BACK = Button("I'm back", "available", style=ButtonStyle.PRIMARY)
+IM_AVAILABLE = Button("I'm available", "available", style=ButtonStyle.PRIMARY)
+SIGN_OFF = Button("Sign off", "presence off")
+PLATFORMS = {"discord": "Discord", "slack": "Slack", "console": "The console"}
+
+
+def _platform(name: str) -> str:
+    return PLATFORMS.get(name, name.capitalize())
+
+
+def available(row: Row, names: Mapping[str, str], others: int) -> Message:
+    """After `/available`."""
+    lines: list[Line] = [("You're ", Strong("Available"), *_said(row.facts.intent), ".")]
+    check_in = row.facts.check_in
+    if check_in is not None and not any(link.state is LinkState.CONNECTED for link in row.facts.links):
+        lines.append(
+            (
+                "That holds until ",
+                Moment(check_in.until_at),
+                ". Leaving earlier? Type ",
+                Code(spelled("presence off", names)),
+                ".",
+            )
+        )
+    if others:
+        lines.append((f"{_agents(others)} besides you {_be(others)} available.",))
+    else:
+        lines.append(("You're the only one available just now.",))
+    return Message(tuple(lines), tone=Tone.GOOD)
+
+
+def away(row: Row, names: Mapping[str, str]) -> Message:
+    """After `/away`."""
+    intent = row.facts.intent
+    first: list[object] = ["You're ", Strong("Away")]
+    if intent.until_at is not None:
+        first += [" until ", Moment(intent.until_at)]
+    first += [*_said(intent), ". No new chats come to you."]
+    lines: list[Line] = [tuple(first)]  # type: ignore[arg-type]  # spans of the line above
+    if row.verdict.presence is Presence.OFFLINE:
+        lines = [
+            ("Noted: ", *lines[0][1:-1], "."),
+            (
+                "Your team sees you as ",
+                Strong("Offline"),
+                ", because you're not connected. Type ",
+                Code(spelled("available", names)),
+                " when you start.",
+            ),
+        ]
+    elif intent.until_at is None:
+        lines.append(("Type ", Code(spelled("available", names)), " or press the button when you're back."))
+    elif intent.base is not None and intent.base.choice is Choice.AVAILABLE:
+        lines.append(("Then you're Available again by yourself.",))
+    else:
+        lines.append(
+            (
+                "You were Away before, so you stay Away then. Type ",
+                Code(spelled("available", names)),
+                " when you're back.",
+            )
+        )
+    return Message(tuple(lines), buttons=(IM_BACK, SIGN_OFF), tone=Tone.AWAY)
+
+
+def signed_off(names: Mapping[str, str]) -> Message:
+    """After `/presence off`."""
+    return Message(
+        (
+            ("You've signed off. You're ", Strong("Offline"), ", and no chats come to you."),
+            ("It stays so until you type ", Code(spelled("available", names)), ", whatever your apps say."),
+        ),
+        buttons=(IM_AVAILABLE,),
+    )
+
+
+def _said(intent: Intent) -> Line:
+    return (": ", words(intent.reason)) if intent.reason.strip() else ()
+
+
+def _agents(count: int) -> str:
+    return "1 agent" if count == 1 else f"{count} agents"
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+# --- who ---
+
+
+def who(
+    rows: Sequence[Row],
+    page: int,
+    arguments: Mapping[str, str],
+    title: str,
+    feeds: Sequence[tuple[Feed, str]],
+    now: datetime,
+) -> Message:
+    """The roster, grouped: one page of it. `feeds`: those that are not live, with their workspace's name."""
+    order = (Presence.AVAILABLE, Presence.AWAY, Presence.OFFLINE)
+    grouped = sorted(rows, key=lambda row: order.index(row.verdict.presence))
+    pages = max(1, -(-len(grouped) // PAGE))
+    page = min(max(page, 1), pages)
+    shown = grouped[(page - 1) * PAGE : page * PAGE]
+    counts = {presence: sum(row.verdict.presence is presence for row in rows) for presence in order}
+    summary = " · ".join(f"{counts[presence]} {LABELS[presence].lower()}" for presence in order)
+    sections = []
+    for presence in order:
+        group = tuple(_roster_line(row, now) for row in shown if row.verdict.presence is presence)
+        if group:
+            sections.append(Section((Strong(f"{LABELS[presence]} ({counts[presence]})"),), group))
+    lines: list[Line] = [(Strong(words(title)), f"  {summary}" if rows else "  nobody is enrolled yet")]
+    for feed, name in feeds:
+        lines.append(
+            (
+                f"{_platform(feed.platform)} ({words(name, 40)}) has not been seen since ",
+                Moment(feed.lost_at),
+                ". Who is there is unconfirmed.",
+            )
+        )
+    buttons = [Button("Refresh", "who", _paged(arguments, page))]
+    if page > 1:
+        buttons.append(Button("Back", "who", _paged(arguments, page - 1)))
+    if page < pages:
+        buttons.append(Button("Next", "who", _paged(arguments, page + 1)))
+    footer: Line = ("As of ", Moment(now), f", page {page} of {pages}" if pages > 1 else "")
+    tone = Tone.GOOD if counts[Presence.AVAILABLE] else Tone.QUIET
+    return Message(tuple(lines), tuple(sections), tuple(buttons), tone, footer, replaces=True)
+
+
+def _paged(arguments: Mapping[str, str], page: int) -> tuple[tuple[str, str], ...]:
+    kept = [(key, value) for key, value in arguments.items() if key in {"team", "skill"} and value]
+    return (*kept, ("page", str(page)))
+
+
+def _roster_line(row: Row, now: datetime) -> Line:
+    spans: list[object] = [Strong(words(row.agent.name, 40))]
+    intent = row.facts.intent
+    if row.verdict.presence is not Presence.OFFLINE and row.load_known:
+        spans.append(f"  {row.load}/{row.agent.capacity}")
+    if row.verdict.presence is Presence.AWAY and intent.until_at is not None:
+        spans += ["  until ", Moment(intent.until_at)]
+    elif row.verdict.presence is Presence.OFFLINE and row.facts.last_seen_at is not None:
+        spans += ["  since ", Moment(row.since)]
+    if row.verdict.note:
+        spans += ["  ", words(row.verdict.note, 60)]
+    if row.verdict.reason in {"returned", "not_set"}:
+        spans.append("  back, not available yet" if row.verdict.reason == "returned" else "  not set yet")
+    if row.verdict.presence is Presence.AVAILABLE and row.load >= row.agent.capacity:
+        spans.append("  busy")
+    if row.verdict.unconfirmed_since is not None:
+        spans += ["  unconfirmed since ", Moment(row.verdict.unconfirmed_since)]
+    elif row.verdict.presence is Presence.AVAILABLE and not row.verdict.reachable:
+        spans.append("  connection lost just now")
+    return tuple(spans)  # type: ignore[arg-type]  # every item above is a span
+
+
+# --- me, why ---
+
+
+def me(
+    row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str], now: datetime
+) -> Message:
+    """`/presence me`: how one is seen, why, and what happens next."""
+    facts, agent, verdict = row.facts, row.agent, row.verdict
+    lines: list[Line] = [
+        (
+            "You're ",
+            Strong(LABELS[verdict.presence]),
+            " since ",
+            Moment(row.since, TimeStyle.DATE_TIME),
+            *_because(row),
+            ".",
+        )
+    ]
+    lines.append(_new_work(row))
+    seen: list[Line] = []
+    links = {link.identity_id: link for link in facts.links}
+    for identity in agent.identities:
+        if not identity.present:
+            continue
+        link, feed = links.get(identity.id), feeds.get(identity.workspace_id)
+        name = _platform(identity.platform)
+        if feed is None:
+            seen.append((f"{name}: tells nothing, so your own word counts",))
+        elif link is None:
+            seen.append((f"{name}: not seen yet",))
+        elif blind(link, feed):
+            seen.append((f"{name}: not seen since ", Moment(feed.lost_at)))
+        else:
+            state = {
+                LinkState.CONNECTED: "connected",
+                LinkState.SUSPECT: "disconnected just now",
+                LinkState.IDLE: "away",
+                LinkState.DISCONNECTED: "away" if link.weak else "disconnected",
+            }[link.state]
+            seen.append((f"{name}: {state} since ", Moment(link.since, TimeStyle.DATE_TIME)))
+    check_in = facts.check_in
+    if check_in is not None and now <= check_in.until_at:
+        seen.append(("Your word of ", Moment(check_in.at), " counts until ", Moment(check_in.until_at)))
+    sections = [Section((Strong("What I see"),), tuple(seen))] if seen else []
+    sections.append(Section((Strong("What happens next"),), _next(row, feeds, policy, names)))
+    zone = agent.zone or "not set"
+    about = f"Time zone {zone}"
+    if agent.zone:
+        about += f" ({now.astimezone(ZoneInfo(agent.zone)):%H:%M} there)"
+    about += f" · up to {agent.capacity} at once"
+    if agent.teams:
+        about += f" · {', '.join(agent.teams)}"
+    buttons = (SIGN_OFF,) if verdict.presence is Presence.AVAILABLE else (IM_AVAILABLE,)
+    return Message(tuple(lines), tuple(sections), buttons, TONES[verdict.presence], (words(about, 200),))
+
+
+def _because(row: Row) -> Line:
+    verdict = row.verdict
+    said = {
+        "signed_off": ": you signed off",
+        "disconnected": f": {_platform(verdict.source)} says you left",
+        "check_in_lapsed": ": it was long since you said you're there",
+        "unobserved": ": nobody has seen you for too long",
+        "not_connected": ": not connected yet",
+        "returned": ": you came back after a longer absence",
+        "not_set": ": you have not said otherwise yet",
+    }.get(verdict.reason, "")
+    spans: list[object] = [said] if said else []
+    if verdict.presence is Presence.AWAY and row.facts.intent.until_at is not None:
+        spans += [" until ", Moment(row.facts.intent.until_at)]
+    if verdict.note:
+        spans += [": ", words(verdict.note)]
+    return tuple(spans)  # type: ignore[arg-type]  # every item above is a span
+
+
+def _new_work(row: Row) -> Line:
+    if row.verdict.reachable and row.load < row.agent.capacity:
+        return ("New chats can come to you.",)
+    if row.verdict.reachable:
+        return (f"You hold {row.load} of {row.agent.capacity}, so no new chats come to you.",)
+    return ("No new chats come to you.",)
+
+
+def _next(row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str]) -> tuple[Line, ...]:
+    intent, presence = row.facts.intent, row.verdict.presence
+    start = Code(spelled("available", names))
+    if intent.choice is Choice.OFF:
+        return (("You stay Offline until you type ", start, "."),)
+    lines: list[Line] = []
+    if intent.until_at is not None:
+        back = intent.base is not None and intent.base.choice is Choice.AVAILABLE
+        then = "you're Available again" if back else "you stay Away until you say otherwise"
+        lines.append(
+            (
+                "At ",
+                Moment(intent.until_at),
+                f" {then}.",
+            )
+        )
+    elif presence is Presence.AWAY:
+        lines.append(("You stay Away until you type ", start, "."))
+    elif presence is Presence.OFFLINE:
+        lines.append(("Type ", start, " when you start."))
+    watched = [
+        feeds[identity.workspace_id] for identity in row.agent.identities if identity.workspace_id in feeds
+    ]
+    for feed in watched:
+        if feed.platform == "slack":
+            minutes = (policy.idle_routable + policy.idle_answer).total_seconds() / 60
+            lines.append(
+                (f"If Slack shows you away for {minutes:.0f} min without a word, you count as Offline.",)
+            )
+        else:
+            lines.append(
+                (
+                    f"If {_platform(feed.platform)} loses you for over {feed.grace.total_seconds():.0f} s, "
+                    "you count as Offline.",
+                )
+            )
+    return tuple(lines) or (("Nothing by itself.",),)
+
+
+REASONS: Mapping[Reason, str] = {
+    Reason.OFFLINE: "Offline",
+    Reason.AWAY: "Away",
+    Reason.CONNECTION_LOST: "the connection was lost just now, and nobody knows yet whether they come back",
+    Reason.UNCONFIRMED: "the platform can't be seen just now, so this can't be confirmed",
+    Reason.NOT_IN_TEAM: "not in that team",
+    Reason.SKILL_MISSING: "without that skill",
+    Reason.AT_CAPACITY: "holding as many chats as they can take",
+}
+
+
+def why(row: Row, reasons: Sequence[Reason]) -> Message:
+    """`/presence why`: every reason against new work, or that there is none."""
+    name = Strong(words(row.agent.name, 60))
+    if not reasons:
+        load = f" They hold {row.load} of {row.agent.capacity}." if row.load_known else ""
+        return Message(((name, " can take a chat now.", load),), tone=Tone.GOOD)
+    lines: list[Line] = [(name, " gets no new chats just now:")]
+    for reason in reasons:
+        line: Line = ("• ", REASONS[reason])
+        if reason in {Reason.OFFLINE, Reason.AWAY}:
+            line = (*line, " since ", Moment(row.since, TimeStyle.DATE_TIME), *_because_they(row))
+        elif reason is Reason.AT_CAPACITY:
+            line = (*line, f" ({row.load} of {row.agent.capacity})")
+        lines.append(line)
+    return Message(tuple(lines), tone=TONES[row.verdict.presence])
+
+
+def _because_they(row: Row) -> Line:
+    return tuple(
+        span.replace("you have", "they have").replace("you're", "they're").replace("you ", "they ")
+        if isinstance(span, str) and span.startswith(": ") and span != ": "
+        else span
+        for span in _because(row)
+    )
+
+
+# --- the rest ---
+
+
+def zone_set(zone: str, now: datetime) -> Message:
+    """After `/presence timezone`."""
+    local = now.astimezone(ZoneInfo(zone))
+    return Message(((f"Your time zone is {zone}; it is {local:%H:%M} there now.",),), tone=Tone.GOOD)
+
+
+def enrolled(name: str, names: Mapping[str, str]) -> Message:
+    """After `/presence enrol`."""
+    return Message(
+        (
+            (
+                Strong(words(name, 60)),
+                " is an agent now. They starts with ",
+                Code(spelled("available", names)),
+                ".",
+            ),
+        ),
+        tone=Tone.GOOD,
+    )
+
+
+def removed(name: str) -> Message:
+    """After `/presence remove`."""
+    return Message(
+        (
+            (Strong(words(name, 60)), " is no longer an agent. Their history stays."),
+            ("Only a lead can bring them back.",),
+        )
+    )
+
+
+def help_page(names: Mapping[str, str], lead: bool) -> Message:
+    """`/presence help`: the table, and how to say times."""
+    lines: list[Line] = [
+        (Code(f"{spelled(spec.name, names)} {spec.hint}".rstrip()), f"  {spec.help}")
+        for spec in TABLE
+        if lead or spec.who != "lead"
+    ]
+    times: tuple[Line, ...] = (
+        (
+            Code("30m"),
+            "  ",
+            Code("1h30"),
+            "  ",
+            Code("until 14:30"),
+            "  ",
+            Code("back at 3pm"),
+            "  ",
+            Code("tomorrow 9am"),
+            "  ",
+            Code("eod"),
+            "  with a reason before or behind it",
+        ),
+    )
+    return Message(((Strong("What you can type"),), *lines), (Section((Strong("Times"),), times),))
+
+
+def refusal(problem: RollcallError, typed: str = "") -> Message:
+    """An error, with what was typed so that it is not lost."""
+    lines: list[Line] = [_with_code(problem.sentence)]
+    if typed.strip():
+        lines.append(("You typed: ", words(typed, 200)))
+    return Message(tuple(lines), tone=Tone.PROBLEM)
+
+
+def _with_code(sentence: str) -> Line:
+    """Backquoted parts of our own sentences as code."""
+    parts = sentence.split("`")
+    spans = [Code(part) if index % 2 else part for index, part in enumerate(parts)]
+    return tuple(span for span in spans if span != "" and span != Code(""))
+
+
+def broken(request_id: str) -> Message:
+    """Something failed that should not: say so, and what to quote."""
+    return Message(
+        (
+            ("That didn't work, and it's our fault. Nothing was changed; please try again.",),
+            ("If it goes on, tell whoever runs Rollcall: request ", Code(request_id), "."),
+        ),
+        tone=Tone.PROBLEM,
+    )
+
+
+def told(kind: Told, row: Row) -> Message | None:
+    """A direct message that is owed; None when it no longer makes sense."""
+    presence, check_in = row.verdict.presence, row.facts.check_in
+    if kind is Told.STILL_THERE:
+        if presence is not Presence.AVAILABLE or row.verdict.reachable:
+            return None
+        return Message(
+            (
+                (Strong("Still there?"), " Slack has shown you as away for a while."),
+                ("Without a word from you, you'll be Offline in a few minutes.",),
+            ),
+            buttons=(Button("I'm here", "available", style=ButtonStyle.PRIMARY), Button("I'm away", "away")),
+            tone=Tone.AWAY,
+        )
+    if kind is Told.CHECK_IN_ENDING:
+        if presence is not Presence.AVAILABLE or check_in is None:
+            return None
+        return Message(
+            (("At ", Moment(check_in.until_at), " I'd take you for gone. Still working?"),),
+            buttons=(Button("Still available", "available", style=ButtonStyle.PRIMARY), SIGN_OFF),
+            tone=Tone.AWAY,
+        )
+    if kind is Told.AWAY_ENDED:
+        if presence is not Presence.AVAILABLE:
+            return None
+        return Message(
+            (("Your time away is over: you're ", Strong("Available"), " again."),),
+            buttons=(Button("30 more minutes", "away", (("until", "30m"),)), SIGN_OFF),
+            tone=Tone.GOOD,
+        )
+    if presence is not Presence.AWAY:
+        return None
+    return Message(
+        (("Welcome back. You're ", Strong("Away"), " until you say otherwise."),),
+        buttons=(IM_AVAILABLE,),
+        tone=Tone.AWAY,
+    )
