@@ -68,10 +68,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     taken, branches = branches_of_bot()
     share = 100 * taken / branches if branches else 0.0
+    enough = share > floor
     session.config.stash[BRANCHES] = (
-        f"Branches of bot/ taken: {taken} of {branches}, {share:.1f} %; more than {floor:g} % is asked for."
+        f"{'' if enough else 'FAILED: '}{taken} of {branches} branches in bot/ were taken, {share:.1f} %; "
+        f"more than {floor:g} % is asked for."
     )
-    if share <= floor and session.exitstatus == pytest.ExitCode.OK:
+    if not enough and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
