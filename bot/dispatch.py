@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from bot import replies
 from bot.commands import BY_NAME, GROUP, CommandSpec, Kind, Who, arguments_of, check, names_on, read_line
+from bot.config import Config
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Role
 from bot.domain.errors import BadInput, Forbidden, NotEnrolled, NotFound, Removed, RollcallError, Unavailable
@@ -22,7 +23,7 @@ from bot.domain.presence import Feeds
 from bot.domain.transition import act, choose_available, choose_away, sign_off
 from bot.domain.when import parse_when
 from bot.message import Message, words
-from bot.ports import Command, PersonKind, Profile
+from bot.ports import Clock, Command, PersonKind, Profile, Store
 from bot.roster import Row
 
 log = logging.getLogger("rollcall.commands")
@@ -399,3 +400,19 @@ class _Asked:
         if self.agent is None:
             raise NotEnrolled("You're not an agent here. Ask a lead to enrol you.")
         return self.agent
+
+
+class Desk(Rollcall):
+    """The core with its commands: all of `bot.ports.Core`."""
+
+    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+        super().__init__(config, store, clock)
+        self.dispatcher = Dispatcher(self)
+
+    async def dispatch(self, command: Command) -> Message:
+        """The answer to a command."""
+        return await self.dispatcher.dispatch(command)
+
+    async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
+        """(label, value) pairs for autocompletion."""
+        return await self.dispatcher.suggest(command, parameter, typed)

@@ -195,6 +195,10 @@ class Ledger(Protocol):
         """About to post: from here on a crash means "perhaps posted", and it is not posted again."""
         ...
 
+    def release_summary(self, organization_id: str, schedule: str, slot: str) -> None:
+        """It was certainly not posted: it may be claimed again at once."""
+        ...
+
     def finish_summary(
         self, organization_id: str, schedule: str, slot: str, message_id: str | None, now: datetime
     ) -> None: ...
