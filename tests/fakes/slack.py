@@ -14,8 +14,9 @@ Everything a client sends is held to Slack's documentation; what breaks it is re
 remembered in `violations`.
 
 This file is what people do. `slack_delivery` hands payloads to the app; `slack_server` is the server, its
-faults and waits. Beneath: `slack_workspace` (state), `slack_web` (Web API), `slack_blocks` (limits),
-`slack_socket`, `slack_http` (signed requests), `slack_responses` and `slack_manifest`.
+faults and waits. Beneath: `slack_workspace` and `slack_messages` (state), `slack_web` (Web API) with its
+`slack_methods` (in `slack_people` and `slack_chat`), `slack_blocks` (limits), `slack_socket`, `slack_http`
+(signed requests), `slack_responses` and `slack_manifest`.
 """
 
 from __future__ import annotations
@@ -26,20 +27,10 @@ from dataclasses import dataclass, field
 from fakes.slack_delivery import EventDelivery, Outcome, SlackDelivery
 from fakes.slack_http import HOSTILE, HttpAnswer
 from fakes.slack_manifest import RESERVED_COMMANDS, validate_manifest
+from fakes.slack_messages import Control, Json, Message, View
 from fakes.slack_responses import ResponseUrl
 from fakes.slack_socket import Ack, Envelope
-from fakes.slack_workspace import (
-    BOT_SCOPES,
-    Call,
-    Channel,
-    Control,
-    Json,
-    Message,
-    User,
-    View,
-    Workspace,
-    World,
-)
+from fakes.slack_workspace import BOT_SCOPES, Call, Channel, User, Workspace, World
 
 __all__ = [
     "BOT_SCOPES",

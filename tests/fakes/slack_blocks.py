@@ -11,7 +11,7 @@ import copy
 import json
 from typing import Any
 
-from fakes.slack_workspace import Json
+from fakes.slack_messages import Json
 from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View as ViewModel

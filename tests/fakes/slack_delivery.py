@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.slack_http import Hostile, HttpAnswer, encoded, hostile, post, signed_headers
+from fakes.slack_messages import Json
 from fakes.slack_responses import ResponseUrl, response_problems
 from fakes.slack_server import SlackServer
 from fakes.slack_socket import Envelope, NoConnection
-from fakes.slack_workspace import Json
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from urllib.parse import urlencode
 
 import aiohttp
-from fakes.slack_workspace import Json
+from fakes.slack_messages import Json
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"

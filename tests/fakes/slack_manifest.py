@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fakes.slack_workspace import Json
+from fakes.slack_messages import Json
 
 
 def _words(listed: str) -> frozenset[str]:

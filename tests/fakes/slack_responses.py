@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 from fakes.slack_blocks import message_problems
-from fakes.slack_workspace import Json, Message, World
+from fakes.slack_messages import Json, Message
+from fakes.slack_workspace import World
 
 USES = 5
 LIFETIME = 30 * 60.0

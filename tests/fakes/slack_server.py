@@ -10,10 +10,11 @@ from typing import Any, Literal, Self, TypeVar
 
 from aiohttp import web
 from fakes.slack_manifest import validate_manifest
+from fakes.slack_messages import Json, Message
 from fakes.slack_responses import ResponseUrls
 from fakes.slack_socket import Ack, Reason, SocketMode
 from fakes.slack_web import Fault, WebApi
-from fakes.slack_workspace import BOT_SCOPES, Call, Channel, Json, Message, Token, User, Workspace, World
+from fakes.slack_workspace import BOT_SCOPES, Call, Channel, Token, User, Workspace, World
 
 Found = TypeVar("Found")
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from aiohttp import WSCloseCode, WSMsgType, web
-from fakes.slack_workspace import Json, World
+from fakes.slack_messages import Json
+from fakes.slack_workspace import World
 
 MOST_CONNECTIONS = 10
 Reason = Literal["warning", "refresh_requested", "too_many_websockets", "link_disabled"]
