@@ -1,0 +1,221 @@
+"""Slack as a chat platform: built once, run until cancelled, the parts of this folder joined."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+from tenacity import RetryCallState
+
+from adapters.slack.incoming import Home, Incoming
+from adapters.slack.manifest import SCOPES
+from adapters.slack.people import Installation, NobodyThere, People
+from adapters.slack.polling import Poller
+from adapters.slack.render import Rendered, render
+from adapters.slack.sending import Sending
+from adapters.slack.signed import PATH, SignedRequests
+from adapters.slack.socket_mode import SocketMode
+from adapters.slack.troubles import Troubles, app_token_dead, bot_token_dead, scope_missing, unreachable
+from adapters.slack.web import SLACK, Refused, TokenDead, Web, library_logger
+from bot.commands import names_on
+from bot.config import SlackTable
+from bot.domain.agent import Identity, Workspace
+from bot.domain.errors import RollcallError
+from bot.message import Message
+from bot.ports import AsgiApp, Core, RetryLater
+
+CALL = aiohttp.ClientTimeout(total=10)
+LAST_WORDS = 3.0
+"""Seconds for answers under way when we are told to stop."""
+REFRESH_PAUSE = 3.0
+"""Seconds between two profiles looked up again: users.info is Tier 4, 100 a minute."""
+REFRESH_AGAIN = 12 * 3600.0
+
+log = logging.getLogger("rollcall.slack")
+
+
+class SlackPlatform:
+    """Implements `bot.ports.ChatPlatform` for one workspace."""
+
+    name = "slack"
+
+    def __init__(self, table: SlackTable, core: Core) -> None:
+        self._table = table
+        self._core = core
+        self._session: aiohttp.ClientSession | None = None
+        self._home: asyncio.Future[Home] | None = None
+        self._dead = asyncio.Event()
+        self._dead_error = ""
+        self._troubles = Troubles(core)
+        self._poller: Poller | None = None
+        self._client = self._new_client(table.bot_token.get_secret_value())
+        self._web = Web(self._client, core.clock, self._give_up)
+        self._sending = Sending(self._web, core.clock, self._troubles, lambda: self._session)
+        # Bolt gets a client without a token: it has nothing to call.
+        self._incoming = Incoming(
+            core, self, self._sending, self._new_client(None), names_on("slack", table.names)
+        )
+        self.mounts: Mapping[str, AsgiApp] = {}
+        if table.mode == "http" and table.signing_secret is not None:
+            secret = table.signing_secret.get_secret_value()
+            self.mounts = {PATH: SignedRequests(self._incoming.app, secret, core.clock)}
+
+    def _new_client(self, token: str | None) -> AsyncWebClient:
+        address = (self._table.base_url or SLACK).rstrip("/") + "/"
+        return AsyncWebClient(token, base_url=address, timeout=10, logger=library_logger(), retry_handlers=[])
+
+    # --- running ---
+
+    async def run(self) -> None:
+        """Connects and serves until cancelled; a token that Slack refuses for good ends all calls."""
+        async with aiohttp.ClientSession(timeout=CALL) as session:
+            self._session = self._client.session = session
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._until_dead())
+                    group.create_task(self._incoming.work_off_events())
+                    group.create_task(self._present())
+                    if self._table.mode == "socket":
+                        group.create_task(self._listen(session))
+            except* TokenDead:
+                await self._stopped()
+            finally:
+                await self._incoming.drain(LAST_WORDS)
+                self._session = self._client.session = None
+
+    async def _until_dead(self) -> None:
+        await self._dead.wait()
+        raise TokenDead(self._dead_error)
+
+    async def _stopped(self) -> None:
+        """Nothing is left to do but to say what must be repaired, until somebody restarts us."""
+        if self._poller is not None:
+            try:
+                await self._poller.lost()
+            except RollcallError as problem:
+                log.warning("That presence is blind could not be kept: %s", problem.sentence)
+        await asyncio.get_running_loop().create_future()
+
+    def _give_up(self, error: str) -> None:
+        self._dead_error = error
+        self._troubles.raise_("token", bot_token_dead(error))
+        self._dead.set()
+        if self._home is not None and not self._home.done():
+            self._home.set_exception(TokenDead(error))
+            self._home.exception()  # Taken note of, should nobody wait.
+        log.error("Slack refuses the bot token (%s); no further calls are made", error)
+
+    async def home(self) -> Home:
+        """Where the token belongs; waits for `auth.test`. Raises TokenDead."""
+        if self._home is None:
+            self._home = asyncio.get_running_loop().create_future()
+            if self._dead.is_set():
+                self._home.set_exception(TokenDead(self._dead_error))
+        return await asyncio.shield(self._home)
+
+    async def check_token(self) -> None:
+        """Ask Slack whether the token still works; TokenDead has told everybody if not."""
+        try:
+            await self._web.patiently("auth.test", within=60)
+        except (TokenDead, Refused, RetryLater) as problem:
+            log.warning("The token was checked: %s", problem)
+
+    # --- presence and profiles ---
+
+    async def _present(self) -> None:
+        home = await self._sign_in()
+        if not self._table.presence:
+            await self._core.feed_off(home.workspace.id)
+        else:
+            self._poller = Poller(
+                self._web,
+                self._core,
+                self._troubles,
+                home.workspace.id,
+                home.installation.bot_user,
+                self._table.polls_per_minute,
+            )
+        async with asyncio.TaskGroup() as group:
+            if self._poller is not None:
+                group.create_task(self._poller.run())
+            group.create_task(self._keep_profiles(home))
+
+    async def _sign_in(self) -> Home:
+        began = self._core.clock.now()
+        answer = await self._web.patiently("auth.test", before_sleep=lambda state: self._down(state, began))
+        self._troubles.clear("sign in")
+        installation = Installation(
+            team_id=answer["team_id"],
+            team_name=answer.get("team") or answer["team_id"],
+            bot_user=answer["user_id"],
+            enterprise_id=answer.get("enterprise_id") or "",
+            org_wide=bool(answer.get("is_enterprise_install")),
+        )
+        given = {one.strip() for one in answer.headers.get("X-OAuth-Scopes", "").split(",")} - {""}
+        lacking = [scope for scope in SCOPES if given and scope not in given]
+        if lacking:
+            told = scope_missing(", ".join(lacking), "part of Rollcall does not work in Slack.")
+            self._troubles.raise_("scopes", told)
+        external = installation.external_id(installation.team_id)
+        workspace = await self._core.workspace("slack", external, installation.team_name)
+        home = Home(installation, workspace, People(self._web, self._core.clock, installation))
+        if self._home is None or self._home.done():
+            self._home = asyncio.get_running_loop().create_future()
+        self._home.set_result(home)
+        log.info("Signed in to %s", external)
+        return home
+
+    def _down(self, state: RetryCallState, began: datetime) -> None:
+        if state.attempt_number > 1:
+            self._troubles.raise_("sign in", unreachable(began, "nothing works in Slack."))
+
+    async def _keep_profiles(self, home: Home) -> None:
+        """Look agents up again, slowly: a `user_change` of while we were away is never delivered."""
+        while True:
+            for one in list(self._core.tracked(home.workspace.id)):
+                try:
+                    answer = await self._web.patiently("users.info", user=one.external_id)
+                    await self._incoming.learned(home, answer["user"])
+                except (Refused, NobodyThere, RollcallError) as problem:
+                    log.info("A profile could not be looked up: %s", problem)
+                await self._core.clock.sleep(REFRESH_PAUSE)
+            await self._core.clock.sleep(REFRESH_AGAIN)
+
+    # --- Socket Mode ---
+
+    async def _listen(self, session: aiohttp.ClientSession) -> None:
+        assert self._table.app_token is not None, "the configuration asks for it in this mode"
+        app_token = self._table.app_token.get_secret_value()
+        client = self._new_client(app_token)
+        client.session = session
+        web = Web(client, self._core.clock, self._app_token_dead)
+        await SocketMode(
+            web, app_token, self._incoming.app, self._core.clock, self._troubles, self._incoming.unsent
+        ).run()
+
+    def _app_token_dead(self, error: str) -> None:
+        self._troubles.clear("socket")
+        self._troubles.raise_("app token", app_token_dead(error))
+        log.error("Slack refuses the app-level token (%s)", error)
+
+    # --- sending ---
+
+    async def send_direct(self, identity: Identity, workspace: Workspace, message: Message) -> str:
+        """The message's id. Raises Undeliverable or RetryLater."""
+        people = self._home.result().people if self._home and _told(self._home) else None
+        zone = people.zone(identity.external_id) if people else None
+        return await self._sending.direct(identity.external_id, self._rendered(message, zone))
+
+    async def post(self, channel: str, message: Message) -> str:
+        """The message's id. Raises Undeliverable or RetryLater."""
+        return await self._sending.post(channel, self._rendered(message, None))
+
+    def _rendered(self, message: Message, zone: str | None) -> Rendered:
+        return render(message, self._core.clock.now(), zone)
+
+
+def _told(home: "asyncio.Future[Any]") -> bool:
+    return home.done() and not home.cancelled() and home.exception() is None
