@@ -1,6 +1,6 @@
 """Imports modules in an interpreter of its own and prints, a line each, what their own code did meanwhile.
 
-`python import_probe.py FOLDER MODULE…`: only work begun at the top level of a file in FOLDER is told. What a
+`python import_probe.py FOLDER MODULE…`: only work begun at the top level of one of these is told. What a
 library does while it is imported is the library's; that no thread and no socket is left over holds for all.
 """
 
@@ -20,25 +20,25 @@ class First(pydantic.BaseModel):
     """Pydantic reads every distribution's metadata, once, when the first model is made: here, unwatched."""
 
 
-def begun_by(frame: FrameType | None, folder: str) -> str | None:
-    """The `file:line` in `folder` whose top level led here; None for a library's, and for imports."""
+def begun_by(frame: FrameType | None, modules: list[str]) -> str | None:
+    """The `module:line` whose top level led here; None where it was a library's, and for imports."""
     if frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
         return None
     while frame is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back
-    if frame is None or not frame.f_code.co_filename.startswith(folder + os.sep):
+    if frame is None or frame.f_globals["__name__"] not in modules:
         return None
-    return f"{os.path.relpath(frame.f_code.co_filename, folder)}:{frame.f_lineno}"
+    return f"{frame.f_globals['__name__']}:{frame.f_lineno}"
 
 
-def probe(folder: str, modules: list[str]) -> list[str]:
-    """What importing these modules did, as `file:line event`, and what it left open."""
+def probe(modules: list[str]) -> list[str]:
+    """What importing these modules did, as `module:line event`, and what it left open."""
     told: list[str] = []
     watching = True
 
     def watch(event: str, _arguments: tuple[object, ...]) -> None:
         if watching and (event == "open" or event.startswith(WORK)):
-            place = begun_by(sys._getframe(1), folder)
+            place = begun_by(sys._getframe(1), modules)
             if place is not None:
                 told.append(f"{place} {event}")
 
@@ -60,8 +60,7 @@ def is_socket(descriptor: int) -> bool:
 
 
 if __name__ == "__main__":
-    folder_given = os.path.realpath(sys.argv[1])
-    sys.path[0] = folder_given
-    print("\n".join(probe(folder_given, sys.argv[2:])))  # noqa: T201
+    sys.path[0] = sys.argv[1]
+    print("\n".join(probe(sys.argv[2:])))  # noqa: T201
     sys.stdout.flush()
     os._exit(0)  # a thread that was left running must not keep this one
