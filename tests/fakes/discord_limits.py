@@ -45,7 +45,7 @@ _SELECT = {
     "default_values",
     "min_values",
 }
-_SELECT |= {"max_values", "disabled"}
+_SELECT |= {"max_values", "disabled", "required"}
 _SELECT_TYPES = {3, 5, 6, 7, 8}
 _COMPONENTS_V2 = 1 << 15
 

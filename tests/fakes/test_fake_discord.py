@@ -15,8 +15,7 @@ import yarl
 from discord import app_commands
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
-from fakes.discord_gateway import GUILD_PRESENCES
-from fakes.discord_model import ADMINISTRATOR, Guild, User
+from fakes.discord_model import ADMINISTRATOR, MANAGE_GUILD, Guild, User
 from fakes.discord_server import FakeDiscord
 
 Interaction = discord.Interaction[discord.AutoShardedClient]
@@ -50,6 +49,9 @@ class Bot(discord.AutoShardedClient):
         async with self.news:
             self.told.append((what, about))
             self.news.notify_all()
+
+    async def on_socket_event_type(self, event: str) -> None:
+        await self.tell(event, None)
 
     async def on_ready(self) -> None:
         await self.tell("ready", None)
@@ -173,24 +175,6 @@ async def test_the_session_start_limit_counts_down_and_ends_in_a_reset_token(fak
     assert fake.violations == ["gateway: IDENTIFY past the session start limit"]
 
 
-async def test_a_client_that_breaks_the_protocol_is_closed_with_the_documented_code(
-    fake: FakeDiscord,
-) -> None:
-    for sent, code in [
-        ("{", 4002),
-        ('{"op": 8, "d": {}}', 4003),
-        ('{"op": 1, "d": "' + "x" * 4096 + '"}', 4002),
-    ]:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(fake.gateway_url + "?v=10") as socket,
-        ):
-            await socket.receive_json()
-            await socket.send_str(sent)
-            assert (await socket.receive()).data == code
-    assert len(fake.violations) == 3
-
-
 # Presence ----------------------------------------------------------------------------------------
 
 
@@ -234,20 +218,6 @@ async def test_named_members_are_asked_for_with_their_presences(fake: FakeDiscor
     assert fake.violations == []
 
 
-async def test_presences_of_named_members_need_the_intent(fake: FakeDiscord) -> None:
-    guild = fake.add_guild("Acme")
-    maria = fake.add_member(guild, "maria", status="online")
-    async with aiohttp.ClientSession() as session, session.ws_connect(fake.gateway_url + "?v=10") as socket:
-        await identify(socket, fake, intents=1)
-        asked = {"guild_id": str(guild.id), "user_ids": [str(maria.id)], "limit": 0, "presences": True}
-        await socket.send_json({"op": 8, "d": asked})
-        chunk = await next_event(socket, "GUILD_MEMBERS_CHUNK")
-    assert "presences" not in chunk
-    assert fake.violations == [
-        "gateway: REQUEST_GUILD_MEMBERS with presences needs the GUILD_PRESENCES intent"
-    ]
-
-
 async def test_a_request_for_more_than_a_hundred_names_is_a_violation(fake: FakeDiscord) -> None:
     guild = fake.add_guild("Acme")
     everyone = [fake.add_member(guild, f"agent-{n}").id for n in range(101)]
@@ -257,33 +227,6 @@ async def test_a_request_for_more_than_a_hundred_names_is_a_violation(fake: Fake
         await ws.request_chunks(guild.id, limit=0, user_ids=everyone, nonce="n")
         await fake.until(lambda: bool(fake.member_requests), "the request")
     assert fake.violations == ["gateway: REQUEST_GUILD_MEMBERS names 101 users, above 100"]
-
-
-@pytest.mark.parametrize(
-    ("size", "intents", "listed"),
-    [
-        (0, 1 | GUILD_PRESENCES, {"owner-of-acme", "Rollcall", "maria", "tom", "lead", "nick"}),
-        (1_000, 1 | GUILD_PRESENCES, {"Rollcall", "maria", "lead", "nick"}),
-        (80_000, 1 | GUILD_PRESENCES, {"Rollcall"}),
-        (0, 1, {"Rollcall"}),
-    ],
-)
-async def test_guild_create_leaves_members_out_as_documented(
-    fake: FakeDiscord, size: int, intents: int, listed: set[str]
-) -> None:
-    guild = fake.add_guild("Acme", claimed_members=size)
-    fake.add_member(guild, "maria", status="online")
-    fake.add_member(guild, "tom")
-    fake.add_member(guild, "lead", roles=[fake.add_role(guild, "Lead")])
-    fake.add_member(guild, "nick", nick="Nick")
-    async with aiohttp.ClientSession() as session, session.ws_connect(fake.gateway_url + "?v=10") as socket:
-        created = await identify(socket, fake, intents=intents)
-    assert {member["user"]["username"] for member in created["members"]} == listed
-    assert created["large"] == (size > 250)
-    seen = {int(presence["user"]["id"]) for presence in created["presences"]}
-    online = {i for i, status in guild.statuses.items() if status == "online"}
-    names = {m.user.id for m in guild.members.values() if m.user.username in listed}
-    assert seen == (online & names if intents & GUILD_PRESENCES else set())
 
 
 async def test_an_outage_and_its_end_are_told_and_hide_what_happened_between(fake: FakeDiscord) -> None:
@@ -390,6 +333,7 @@ async def test_a_gateway_that_only_acknowledges_looks_alive_and_tells_nothing(fa
     bot = Bot(heartbeat_timeout=0.3)
     async with running(bot, fake):
         fake.ack_only()
+        fake.set_presence(maria, "dnd")
         fake.drop_connections()
         await fake.disconnected()
         fake.set_presence(maria, "idle")
@@ -400,7 +344,23 @@ async def test_a_gateway_that_only_acknowledges_looks_alive_and_tells_nothing(fa
         fake.speak_again()
         fake.drop_connections()
         await bot.heard("resumed")
-        assert bot.all("presence") == [(maria.id, "idle")]
+        assert bot.all("presence") == [(maria.id, "dnd"), (maria.id, "idle")]
+
+
+async def test_an_open_connection_that_only_acknowledges_tells_nothing_more(fake: FakeDiscord) -> None:
+    guild = fake.add_guild("Acme")
+    maria = fake.add_member(guild, "maria", status="online")
+    fake.set_heartbeat_interval(0.05)
+    bot = Bot()
+    async with running(bot, fake):
+        fake.ack_only(new_ones_too=False)
+        fake.set_presence(maria, "dnd")
+        beats = fake.gateway.heartbeats
+        await fake.until(lambda: fake.gateway.heartbeats >= beats + 2, "two heartbeats")
+        assert bot.all("presence") == []
+        fake.drop_connections()
+        await bot.heard("resumed")
+        assert bot.all("presence") == [(maria.id, "dnd")]
 
 
 async def test_refused_connections_are_tried_again(fake: FakeDiscord) -> None:
@@ -608,140 +568,6 @@ async def test_direct_messages_reach_their_person_unless_closed(fake: FakeDiscor
     assert [message.content for message in fake.direct_messages(maria)] == ["Still there?"]
 
 
-EMBED: dict[str, Any] = {"title": "t"}
-BUTTON: dict[str, Any] = {"type": 2, "style": 1, "label": "Go", "custom_id": "go"}
-
-
-def rows(*buttons: dict[str, Any]) -> dict[str, Any]:
-    return {"content": "x", "components": [{"type": 1, "components": list(buttons)}]}
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"content": "x" * 2001}, "content"),
-        ({"content": "x", "colour": 1}, "colour"),
-        ({"embeds": [EMBED] * 11}, "embeds"),
-        ({"embeds": [EMBED | {"title": "t" * 257}]}, "embeds.0.title"),
-        ({"embeds": [EMBED | {"description": "d" * 4097}]}, "embeds.0.description"),
-        ({"embeds": [EMBED | {"footer": {"text": "f" * 2049}}]}, "embeds.0.footer.text"),
-        ({"embeds": [EMBED | {"fields": [{"name": "n", "value": "v"}] * 26}]}, "embeds.0.fields"),
-        ({"embeds": [EMBED | {"fields": [{"name": "n" * 257, "value": "v"}]}]}, "embeds.0.fields.0.name"),
-        ({"embeds": [EMBED | {"fields": [{"name": "n", "value": "v" * 1025}]}]}, "embeds.0.fields.0.value"),
-        ({"embeds": [EMBED | {"fields": [{"name": "n", "value": ""}]}]}, "embeds.0.fields.0.value"),
-        ({"embeds": [{"description": "d" * 3001}] * 2}, "embeds"),
-        (rows(*[BUTTON | {"custom_id": str(n)} for n in range(6)]), "components.0.components"),
-        (rows(BUTTON, BUTTON), "components.0.components.1.custom_id"),
-        (rows(BUTTON | {"label": "l" * 81}), "components.0.components.0.label"),
-        (rows(BUTTON | {"custom_id": "c" * 101}), "components.0.components.0.custom_id"),
-        (rows(), "components.0.components"),
-        ({"content": "x", "components": rows(BUTTON)["components"] * 6}, "components"),
-        ({"content": "x", "allowed_mentions": {"parse": ["users"], "users": ["1"]}}, "allowed_mentions"),
-        ({"content": "x", "allowed_mentions": {"parse": ["all"]}}, "allowed_mentions.parse.0"),
-    ],
-)
-async def test_a_body_beyond_a_limit_is_an_invalid_form_body_and_a_violation(
-    fake: FakeDiscord, body: dict[str, Any], field: str
-) -> None:
-    guild = fake.add_guild("Acme")
-    channel = fake.add_channel(guild, "support")
-    status, answer = await request(fake, "POST", f"/channels/{channel.id}/messages", body)
-    assert (status, answer["code"], answer["message"]) == (400, 50035, "Invalid Form Body")
-    place = answer["errors"]
-    for step in field.split("."):
-        place = place[step]
-    assert place["_errors"][0]["message"]
-    assert any(f": {field}: " in violation for violation in fake.violations)
-    assert fake.messages(channel) == []
-
-
-async def test_a_body_at_every_limit_is_taken(fake: FakeDiscord) -> None:
-    guild = fake.add_guild("Acme")
-    channel = fake.add_channel(guild, "support")
-    fields = [{"name": "n", "value": "v"}] * 25
-    body = {
-        "content": "x" * 2000,
-        "embeds": [
-            {"title": "t" * 256, "description": "d" * 4096, "footer": {"text": "f" * 1598}, "fields": fields}
-        ],
-        "components": [
-            {
-                "type": 1,
-                "components": [
-                    BUTTON | {"label": "l" * 80, "custom_id": f"{r}{b}".ljust(100, "c")} for b in range(5)
-                ],
-            }
-            for r in range(5)
-        ],
-    }
-    status, _ = await request(fake, "POST", f"/channels/{channel.id}/messages", body)
-    assert (status, fake.violations) == (200, [])
-
-
-async def test_an_empty_message_is_refused(fake: FakeDiscord) -> None:
-    channel = fake.add_channel(fake.add_guild("Acme"), "support")
-    status, answer = await request(fake, "POST", f"/channels/{channel.id}/messages", {"content": "  "})
-    assert (status, answer["code"]) == (400, 50006)
-    assert len(fake.violations) == 1
-
-
-@pytest.mark.parametrize(
-    ("content", "allowed", "loud"),
-    [
-        ("@everyone", None, True),
-        ("<@1>", {"parse": []}, False),
-        ("<@1>", {"parse": ["users"]}, True),
-        ("<@!1>", {"parse": [], "users": ["1"]}, True),
-        ("<@&1>", {"parse": ["users"]}, False),
-        ("@here", {"parse": ["everyone"]}, True),
-        ("me@example.com", None, False),
-    ],
-)
-async def test_a_mention_that_would_ping_is_a_violation(
-    fake: FakeDiscord, content: str, allowed: dict[str, Any] | None, loud: bool
-) -> None:
-    channel = fake.add_channel(fake.add_guild("Acme"), "support")
-    body = {"content": content} | ({} if allowed is None else {"allowed_mentions": allowed})
-    status, _ = await request(fake, "POST", f"/channels/{channel.id}/messages", body)
-    assert status == 200
-    assert bool(fake.violations) == loud
-
-
-OPTION = {"type": 3, "name": "o", "description": "d"}
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"name": "Away"}, "0.name"),
-        ({"name": "a" * 33}, "0.name"),
-        ({"name": "a b"}, "0.name"),
-        ({"description": "d" * 101}, "0.description"),
-        ({"options": [OPTION | {"name": f"o{n}"} for n in range(26)]}, "0.options"),
-        ({"options": [OPTION, OPTION | {"name": "p", "required": True}]}, "0.options.1"),
-        ({"options": [OPTION, OPTION]}, "0.options.1.name"),
-        (
-            {"options": [OPTION | {"choices": [{"name": "c" * 101, "value": "v"}]}]},
-            "0.options.0.choices.0.name",
-        ),
-        ({"options": [OPTION | {"choices": [{"name": "c", "value": "v"}] * 26}]}, "0.options.0.choices"),
-        (
-            {"options": [OPTION | {"type": 1, "options": [OPTION | {"type": 1}]}]},
-            "0.options.0.options.0.type",
-        ),
-        ({"handlers": 1}, "0.handlers"),
-    ],
-)
-async def test_a_command_beyond_a_limit_is_refused(
-    fake: FakeDiscord, change: dict[str, Any], field: str
-) -> None:
-    body = [{"name": "away", "description": "Take a break", "type": 1} | change]
-    status, answer = await request(fake, "PUT", f"/applications/{fake.bot.id}/commands", body)
-    assert (status, answer["code"]) == (400, 50035)
-    assert any(f": {field}: " in violation for violation in fake.violations), fake.violations
-    assert fake.commands() == []
-
-
 async def test_more_than_25_choices_are_refused(fake: FakeDiscord) -> None:
     guild = fake.add_guild("Acme")
     maria = fake.add_member(guild, "maria")
@@ -797,29 +623,87 @@ async def test_failures_and_lost_answers_happen_as_ordered(fake: FakeDiscord) ->
 
 
 async def test_a_reset_token_closes_the_gateway_and_refuses_every_call(fake: FakeDiscord) -> None:
-    guild = fake.add_guild("Acme")
+    fake.add_guild("Acme")
     bot = Bot()
     async with running(bot, fake) as task:
         fake.unauthorized()
         with pytest.raises(discord.ConnectionClosed) as closed:
             await asyncio.wait_for(task, 5)
         assert closed.value.code == 4004
-    status, answer = await request(fake, "GET", f"/guilds/{guild.id}")
-    assert (status, answer) == (401, {"message": "401: Unauthorized", "code": 0})
+    async with Bot() as refused:
+        with pytest.raises(discord.LoginFailure):
+            await refused.login(fake.token)
     fake.authorized()
-    assert (await request(fake, "GET", f"/guilds/{guild.id}"))[0] == 200
-
-
-async def test_a_route_that_is_not_modelled_says_so(fake: FakeDiscord) -> None:
-    status, _ = await request(fake, "POST", "/guilds")
-    assert status == 404
-    assert fake.violations == ["POST /guilds: this route is not modelled"]
+    async with Bot() as welcome:
+        await welcome.login(fake.token)
 
 
 async def test_waiting_in_vain_says_for_what(fake: FakeDiscord) -> None:
     channel = fake.add_channel(fake.add_guild("Acme"), "support")
     with pytest.raises(TimeoutError, match="a message in support containing 'summary'"):
         await fake.wait_for_message(channel, "summary", timeout=0.01)
+
+
+async def test_commands_and_buttons_work_in_direct_messages(fake: FakeDiscord) -> None:
+    guild = fake.add_guild("Acme")
+    maria = fake.add_member(guild, "maria")
+    bot = Bot()
+
+    class StillThere(discord.ui.View):
+        @discord.ui.button(label="I'm available", custom_id="available")
+        async def press(self, interaction: Interaction, button: discord.ui.Button[StillThere]) -> None:
+            assert interaction.guild is None
+            await interaction.response.defer()
+            await interaction.followup.send(f"Welcome back, {interaction.user.name}.")
+
+        @discord.ui.select(custom_id="why", options=[discord.SelectOption(label="Lunch", value="lunch")])
+        async def pick(self, interaction: Interaction, select: discord.ui.Select[StillThere]) -> None:
+            await interaction.response.send_message(f"Enjoy your {select.values[0]}.")
+
+    async def answer(interaction: Interaction, until: str) -> None:
+        await interaction.response.send_message(f"Away, {interaction.user.name}.")
+
+    on_away(bot, answer)
+    async with running(bot, fake):
+        await bot.tree.sync()
+        user = await bot.fetch_user(maria.id)
+        await user.send("Still there?", view=StillThere(timeout=None))
+        question = await fake.wait_for_message(maria, "Still there?")
+        assert (await fake.click(maria, question, custom_id="available")).content == "Welcome back, maria."
+        assert (await fake.choose(maria, question, "why", "lunch")).content == "Enjoy your lunch."
+        with pytest.raises(LookupError, match="does not offer"):
+            await fake.choose(maria, question, "why", "sleep")
+        assert (await fake.slash(maria, None, "away")).content == "Away, maria."
+    assert fake.violations == []
+
+
+async def test_a_command_for_leads_is_seen_by_leads_only(fake: FakeDiscord) -> None:
+    guild = fake.add_guild("Acme")
+    maria = fake.add_member(guild, "maria")
+    bot = Bot()
+
+    async def answer(interaction: Interaction, until: str) -> None:
+        await interaction.response.send_message("Done.")
+
+    on_away(bot, answer).default_permissions = discord.Permissions(manage_guild=True)
+    async with running(bot, fake):
+        await bot.tree.sync()
+        with pytest.raises(LookupError, match="maria sees no command /away"):
+            await fake.slash(maria, guild, "away")
+        fake.give_role(maria, guild, fake.add_role(guild, "Lead", permissions=MANAGE_GUILD))
+        assert (await fake.slash(maria, guild, "away")).content == "Done."
+
+
+async def test_a_new_name_is_told_and_answered(fake: FakeDiscord) -> None:
+    guild = fake.add_guild("Acme")
+    maria = fake.add_member(guild, "maria")
+    bot = Bot()
+    async with running(bot, fake):
+        fake.rename(maria, guild=guild, nick="Mia", avatar="0" * 32)
+        fake.rename(maria, global_name="Maria G.")
+        await bot.heard("GUILD_MEMBER_UPDATE", 2)
+        member = await bot.guild_of(guild).fetch_member(maria.id)
+        assert (member.nick, member.global_name, member.display_avatar.key) == ("Mia", "Maria G.", "0" * 32)
 
 
 async def test_a_person_in_two_guilds_is_told_of_in_both(fake: FakeDiscord) -> None:
@@ -832,39 +716,3 @@ async def test_a_person_in_two_guilds_is_told_of_in_both(fake: FakeDiscord) -> N
         await bot.heard("presence", 2)
         fake.set_presence(maria, "offline", first)
         assert (await bot.heard("presence", 3))[2:] == [(maria.id, "offline")]
-
-
-# By hand -----------------------------------------------------------------------------------------
-
-
-async def request(
-    fake: FakeDiscord, method: str, path: str, body: object = None
-) -> tuple[int, dict[str, Any]]:
-    """One call with the bot's token, as any library would make it."""
-    headers = {"Authorization": f"Bot {fake.token}"}
-    async with (
-        aiohttp.ClientSession(headers=headers) as session,
-        session.request(method, fake.base_url + path, json=body) as response,
-    ):
-        assert response.headers["Content-Type"] == "application/json"
-        answer: dict[str, Any] = await response.json()
-        return response.status, answer
-
-
-async def identify(
-    socket: aiohttp.ClientWebSocketResponse, fake: FakeDiscord, *, intents: int
-) -> dict[str, Any]:
-    """IDENTIFY uncompressed, and answer the first GUILD_CREATE."""
-    properties = {"os": "linux", "browser": "test", "device": "test"}
-    data = {"token": fake.token, "intents": intents, "properties": properties, "large_threshold": 250}
-    await socket.send_json({"op": 2, "d": data})
-    return await next_event(socket, "GUILD_CREATE")
-
-
-async def next_event(socket: aiohttp.ClientWebSocketResponse, name: str) -> dict[str, Any]:
-    async with asyncio.timeout(5):
-        while True:
-            payload = await socket.receive_json()
-            if payload["t"] == name:
-                data: dict[str, Any] = payload["d"]
-                return data
