@@ -82,7 +82,7 @@ def test_the_probe_sees_work_done_by_an_import(tmp_path: Path) -> None:
         "    base = sqlite3.connect(':memory:')\n"
         "threading.Thread(target=threading.Event().wait, name='forgotten', daemon=True).start()\n"
     )
-    (tmp_path / "innocent:").write_text("import json, sqlite3\ndef later():\n    open(__file__).close()\n")
+    (tmp_path / "innocent.py").write_text("import json, sqlite3\ndef later():\n    open(__file__).close()\n")
     told = probed(tmp_path, "guilty", "innocent")
     assert any(line == "guilty:2 open" for line in told)
     assert any(line == "guilty:3 socket.__new__" for line in told)
