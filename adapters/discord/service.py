@@ -1,0 +1,370 @@
+"""Discord as a chat platform: connects, is kept running, registers commands, sends messages."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+import discord
+from discord.webhook.async_ import async_context
+
+from adapters.discord.answers import Answers
+from adapters.discord.buttons import view_of
+from adapters.discord.commands import digest, payload
+from adapters.discord.connection import FATAL, Connection, IdentifiesSpent, Patience
+from adapters.discord.feeds import Feeds
+from adapters.discord.invite import application_id_of, invite_url
+from adapters.discord.render import embed_of
+from adapters.discord.rest import WebhookAdapter, done_within
+from bot.config import DiscordTable
+from bot.domain.agent import Identity, Workspace
+from bot.domain.errors import RollcallError
+from bot.message import Message
+from bot.ports import AsgiApp, Core, RetryLater, Undeliverable
+
+log = logging.getLogger("rollcall.discord")
+PORTAL = "https://discord.com/developers/applications"
+LOOK_EVERY = 5.0
+"""Seconds until somebody enrolled elsewhere is watched here."""
+SWEEP_EVERY = 60.0
+"""Seconds between two rounds of asking for everybody: without the members intent nothing else tells who
+left or took another name."""
+LONGEST_PAUSE = 60.0
+STEADY = 60.0
+"""Seconds after which a connection counts as having worked."""
+BUDGET_EVERY = 600.0
+LEAVE_WITHIN = 2.0
+LOSSES_TOLD = 3
+"""Attempts in a row that must fail before people are told; Discord ends connections every few hours."""
+UNREACHABLE = frozenset([50007, 50278, 50033, 10013, 10003, 10004, 50001, 50013])
+"""Closed direct messages, no mutual server, unknown recipient, user, channel or server, no access, no
+permission."""
+
+PRESENCE_OFF = (
+    "Discord gives Rollcall no presence, because the Presence Intent is off. Everything works by commands, "
+    f"but nobody's disconnect is seen. To turn it on: {PORTAL} → your app → Bot → Privileged Gateway Intents "
+    "→ Presence Intent, then restart Rollcall."
+)
+BAD_TOKEN = (
+    "Discord refuses the bot's token: it is not valid any more. Rollcall has stopped calling Discord. Make a "
+    f"new one: {PORTAL} → your app → Bot → Reset Token, put it into discord.token, and restart Rollcall."
+)
+BUDGET_SPENT = (
+    "Discord resets the token of a bot that connects anew 1,000 times in 24 h, so Rollcall waits at 900. It "
+    "goes on by itself when the oldest are a day old; look in the log for why the connection breaks so often."
+)
+CLOSED = (
+    "Discord closed the connection for good (code {code}). Rollcall has stopped calling Discord. What the "
+    "code means: https://docs.discord.com/developers/topics/opcodes-and-status-codes. Restart Rollcall after "
+    "the repair."
+)
+UNREACHED = "Discord can't be reached. Presence there is unconfirmed; Rollcall keeps trying."
+
+
+class DiscordService:
+    """Implements `bot.ports.ChatPlatform`."""
+
+    name = "discord"
+    mounts: Mapping[str, AsgiApp] = {}
+
+    def __init__(self, table: DiscordTable, core: Core, patience: Patience | None = None) -> None:
+        self._table = table
+        self._core = core
+        self._patience = patience
+        self._token = table.token.get_secret_value()
+        self._application_id = application_id_of(self._token) or ""
+        roles = [int(role) for role in table.agent_roles if role.isdigit()]
+        self.feeds = Feeds(core, roles, table.guilds, self._invite, presence=table.presence)
+        self._answers = Answers(table, core, self.feeds, roles)
+        self._commands = payload(table.names)
+        self._connection: Connection | None = None
+        self._troubles: dict[str, str] = {}
+        self._losses = 0
+        """In a row."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- running ---
+
+    async def run(self) -> None:
+        """Serves until cancelled. A failed connection is replaced; a refused token ends all calls."""
+        adapter: Any = WebhookAdapter(self._table.base_url, self._core.clock)
+        async_context.set(adapter)
+        keeper = asyncio.create_task(self._keep(), name="discord keeper")
+        failures = 0
+        try:
+            while True:
+                began = self._core.clock.monotonic()
+                pause = await self._serve()
+                steady = self._core.clock.monotonic() - began >= STEADY
+                failures = 0 if steady else failures + 1
+                if pause is None:
+                    pause = min(LONGEST_PAUSE, 2.0 ** min(failures, 10) / 2)
+                await self._core.clock.sleep(pause)
+        finally:
+            keeper.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Say that we are blind from now on; the next start knows the gap."""
+        self.feeds.lost(self._core.clock.now())
+        leaving = asyncio.ensure_future(self.feeds.settled())
+        if not await done_within(self._core.clock, LEAVE_WITHIN, leaving):
+            leaving.cancel()
+        self.feeds.stop()
+
+    def connection(self) -> Connection:
+        """A new client, which tells this service what it hears."""
+        self._connection = Connection(
+            self._table, self._core, self, presence=self.feeds.presence, patience=self._patience
+        )
+        return self._connection
+
+    async def _serve(self) -> float | None:
+        """One client's life. Answers how long to pause, None for the usual; never returns if Discord
+        forbids to come back."""
+        connection = self.connection()
+        serving = asyncio.create_task(connection.start(self._token), name="discord connection")
+        refused = asyncio.create_task(connection.http.refused.wait(), name="discord token watch")
+        try:
+            await asyncio.wait({serving, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if refused.done():
+                await self._stop_for_good(BAD_TOKEN)
+            await serving
+        except discord.LoginFailure:
+            await self._stop_for_good(BAD_TOKEN)
+        except discord.ConnectionClosed as closed:
+            await self._closed_for(closed.code)
+        except IdentifiesSpent:
+            self._tell("budget", BUDGET_SPENT)
+            return BUDGET_EVERY
+        except discord.RateLimited as limit:
+            self._tell("reach", UNREACHED)
+            return limit.retry_after
+        except RollcallError as refusal:
+            log.warning("Discord waits: %s", refusal.sentence)
+        except (OSError, aiohttp.ClientError, discord.DiscordException) as trouble:
+            log.warning("Discord is not connected: %s", type(trouble).__name__)
+            self._tell("reach", UNREACHED)
+        except Exception:
+            # A parser of discord.py that fails on one event ends its client; the next one goes on.
+            log.exception("Discord's client failed")
+            self._tell("reach", UNREACHED)
+        finally:
+            refused.cancel()
+            serving.cancel()
+            await asyncio.gather(serving, refused, return_exceptions=True)
+            self.feeds.lost(self._core.clock.now())
+            await connection.close()
+        return None
+
+    async def _closed_for(self, code: int) -> None:
+        """A close after which Discord forbids to come back as before."""
+        if code == 4014 and self.feeds.presence:
+            self.feeds.switch_off()
+            self._tell("intent", PRESENCE_OFF)
+        elif code == 4004:
+            await self._stop_for_good(BAD_TOKEN)
+        elif code in FATAL:
+            await self._stop_for_good(CLOSED.format(code=code))
+
+    async def _stop_for_good(self, trouble: str) -> None:
+        """No further call to Discord until somebody restarts Rollcall."""
+        self._tell("stopped", trouble)
+        self.feeds.lost(self._core.clock.now())
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+        await asyncio.Event().wait()
+
+    def _tell(self, what: str, trouble: str | None) -> None:
+        """A banner of the whole platform; several stand in one."""
+        if trouble is None:
+            self._troubles.pop(what, None)
+        else:
+            self._troubles[what] = trouble
+        self._core.report("discord", None, " ".join(self._troubles.values()) or None)
+
+    async def _keep(self) -> None:
+        """Watches who was enrolled elsewhere, and asks for everybody now and then."""
+        swept_at = self._core.clock.monotonic()
+        while True:
+            await self._core.clock.sleep(LOOK_EVERY)
+            self.feeds.look_for_new()
+            if self._core.clock.monotonic() - swept_at >= SWEEP_EVERY:
+                await self.feeds.sweep()
+                swept_at = self._core.clock.monotonic()
+
+    # --- what the gateway tells ---
+
+    def ready(self, guilds: Sequence[discord.Guild]) -> None:
+        """READY."""
+        self._losses = 0
+        self._tell("reach", None)
+        self._tell("budget", None)
+        self.feeds.ready(guilds)
+        there = {str(guild.id) for guild in guilds}
+        away = [guild for guild in self._table.guilds if guild not in there]
+        self._tell(
+            "guilds",
+            f"Rollcall is not in the Discord server {away[0]}, which discord.guilds names. "
+            f"To bring it there, open {self._invite(int(away[0]) if away[0].isdigit() else None)}"
+            if away
+            else None,
+        )
+
+    def resumed(self) -> None:
+        """RESUMED."""
+        self._losses = 0
+        self._tell("reach", None)
+        self.feeds.resumed()
+
+    def lost(self, since: datetime, *, stale: bool = False) -> None:
+        """The socket is gone, or the attempt to get another one failed."""
+        self._losses += 1
+        if self._losses >= LOSSES_TOLD:
+            self._tell("reach", UNREACHED)
+        self.feeds.lost(since, stale=stale)
+
+    def available(self, guild: discord.Guild) -> None:
+        """GUILD_CREATE."""
+        self.feeds.available(guild)
+        if self.feeds.wants(guild.id):
+            self._begin(self._register(guild))
+
+    def unavailable(self, guild: discord.Guild) -> None:
+        """An outage."""
+        self.feeds.unavailable(guild)
+
+    def removed(self, guild: discord.Guild) -> None:
+        """The bot was removed: with it went its commands there."""
+        self.feeds.removed(guild)
+        self._begin(self._core.put_setting(self._setting(guild.id), ""))
+
+    def seen(self, event: discord.RawPresenceUpdateEvent) -> None:
+        """PRESENCE_UPDATE."""
+        self.feeds.seen(event)
+
+    async def asked(self, interaction: "discord.Interaction[Any]") -> None:
+        """INTERACTION_CREATE."""
+        await self._answers.answer(interaction)
+
+    # --- commands ---
+
+    def _begin(self, work: Awaitable[None]) -> None:
+        async def ending_quietly() -> None:
+            try:
+                await work
+            except RollcallError as refusal:
+                log.warning("Discord's commands: %s", refusal.sentence)
+
+        task = asyncio.create_task(ending_quietly())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _setting(self, guild_id: int) -> str:
+        return f"discord.commands.{guild_id}"
+
+    async def _register(self, guild: discord.Guild) -> None:
+        """Register the commands in a guild, if they are not those that it has. 200 a day may be new."""
+        connection = self._connection
+        if connection is None or connection.application_id is None:
+            return
+        wanted = f"{connection.application_id}:{digest(self._commands)}"
+        if await self._core.setting(self._setting(guild.id)) == wanted:
+            return
+        pause = 1.0
+        while connection is self._connection:
+            try:
+                await connection.http.bulk_upsert_guild_commands(
+                    connection.application_id, guild.id, self._commands
+                )
+            except discord.Forbidden:
+                workspace = await self._core.workspace("discord", str(guild.id), guild.name)
+                self._core.report(
+                    "discord",
+                    workspace.id,
+                    f"Rollcall may not register its commands in the Discord server {guild.name}. "
+                    f"Invite it again, with commands: {self._invite(guild.id)}",
+                )
+                return
+            except discord.RateLimited as limit:
+                pause = limit.retry_after
+            except discord.LoginFailure:
+                return
+            except (discord.HTTPException, OSError, aiohttp.ClientError, TimeoutError) as trouble:
+                log.warning("commands are not registered in %s: %s", guild.id, _in_short(trouble))
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                await self._core.put_setting(self._setting(guild.id), wanted)
+                return
+            await self._core.clock.sleep(pause)
+
+    def _invite(self, guild_id: int | None) -> str:
+        connection = self._connection
+        known = str(connection.application_id or "") if connection is not None else ""
+        return invite_url(known or self._application_id, guild_id=str(guild_id) if guild_id else None)
+
+    # --- messages ---
+
+    async def send_direct(self, identity: Identity, workspace: Workspace, message: Message) -> str:
+        """Answers the message's id. Raises Undeliverable or RetryLater."""
+        connection = self._ready_connection()
+
+        async def send() -> discord.Message:
+            channel = await connection.create_dm(discord.Object(int(identity.external_id)))
+            return await self._say(channel, message, workspace.external_id)
+
+        return await self._delivered(send)
+
+    async def post(self, channel: str, message: Message) -> str:
+        """`channel` is `guild/channel`, by their ids. Raises Undeliverable or RetryLater."""
+        guild_id, _, channel_id = channel.partition("/")
+        if not (guild_id.isdigit() and channel_id.isdigit()):
+            raise Undeliverable(
+                f"{channel} is not guild/channel, such as 81384788765712384/81384956881809408"
+            )
+        connection = self._ready_connection()
+        place = connection.get_partial_messageable(int(channel_id), guild_id=int(guild_id))
+        return await self._delivered(lambda: self._say(place, message, ""))
+
+    def _ready_connection(self) -> Connection:
+        if self._connection is None or not self._connection.established:
+            raise RetryLater
+        return self._connection
+
+    async def _say(self, place: discord.abc.Messageable, message: Message, guild_id: str) -> discord.Message:
+        view = view_of(message.buttons, guild_id)
+        options: dict[str, Any] = {} if view is None else {"view": view}
+        # With the nonce Discord itself removes the second of two that were sent for one.
+        return await place.send(
+            embed=embed_of(message),
+            allowed_mentions=discord.AllowedMentions.none(),
+            nonce=secrets.token_hex(12),
+            **options,
+        )
+
+    async def _delivered(self, send: Callable[[], Awaitable[discord.Message]]) -> str:
+        try:
+            return str((await send()).id)
+        except discord.RateLimited as limit:
+            raise RetryLater(limit.retry_after) from None
+        except discord.HTTPException as refusal:
+            if refusal.code in UNREACHABLE:
+                raise Undeliverable(f"Discord refuses it with code {refusal.code}") from None
+            log.warning("a message was not sent: %s", _in_short(refusal))
+            raise RetryLater from None
+        except (discord.DiscordException, OSError, aiohttp.ClientError, TimeoutError) as trouble:
+            log.warning("a message was not sent: %s", _in_short(trouble))
+            raise RetryLater from None
+
+
+def _in_short(trouble: Exception) -> str:
+    """A failure without its text, which may hold what was sent."""
+    if isinstance(trouble, discord.HTTPException):
+        return f"{trouble.status} (code {trouble.code})"
+    return type(trouble).__name__
