@@ -168,7 +168,7 @@ class Facts(Struct, frozen=True, gc=False):
     return_asked_on: date | None = None
     """The agent's own local date on which "I'm available" was last offered after a return."""
     reviewed_at: datetime | None = None
-    """Deadlines up to here have had their consequences."""
+    """Every deadline before this instant has had its consequences."""
 
 
 class OnReturn(StrEnum):

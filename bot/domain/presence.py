@@ -115,6 +115,8 @@ def judge(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Verdict:
                 firm = True
         if lost_at is None or feed.lost_at < lost_at:
             lost_at, trusted = feed.lost_at, now <= trust_ends
+        elif feed.lost_at == lost_at:
+            trusted = trusted and now <= trust_ends
     off = intent.choice is Choice.OFF
     if off or sure:
         lost_at, trusted = None, True
@@ -133,29 +135,31 @@ def _why_away(intent: Intent) -> str:
 
 
 def _why_offline(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> tuple[str, str]:
-    """Reason and source: the last evidence that ended. An Offline that stands keeps its reason."""
+    """Reason and source: the last evidence that ended; of several at one instant the check-in, then by
+    name. An Offline that stands keeps its reason.
+    """
     if facts.intent.choice is Choice.OFF:
         return "signed_off", facts.intent.by
     standing = facts.interval
     if standing.presence is Presence.OFFLINE and standing.reason != "signed_off":
         return standing.reason, standing.source
-    last: tuple[datetime, str, str] | None = None
+    last: tuple[datetime, bool, str, str] | None = None
     check_in = facts.check_in
     if check_in is not None and now > check_in.until_at:
-        last = (check_in.until_at, "check_in_lapsed", "check_in")
+        last = (check_in.until_at, True, "check_in_lapsed", "check_in")
     for link in facts.links:
         feed = feeds.get(link.feed_id)
         if feed is None:
             continue
         if link.state is LinkState.DISCONNECTED:
-            ended = (link.since, "disconnected", feed.platform)
+            ended = (link.since, False, "disconnected", feed.platform)
         elif blind(link, feed):
-            ended = (feed.lost_at + policy.unobserved, "unobserved", "unobserved")
+            ended = (feed.lost_at + policy.unobserved, False, "unobserved", "unobserved")
         else:
             continue
-        if last is None or ended[0] > last[0]:
+        if last is None or ended > last:
             last = ended
-    return ("not_connected", "rule:enrolled") if last is None else (last[1], last[2])
+    return ("not_connected", "rule:enrolled") if last is None else (last[2], last[3])
 
 
 def deadline(facts: Facts, feeds: Feeds, policy: Policy) -> datetime | None:
@@ -168,7 +172,7 @@ def deadline(facts: Facts, feeds: Feeds, policy: Policy) -> datetime | None:
             word = check_in.until_at - policy.check_in_word
             if first is None or word < first:
                 first = word
-        if check_in.until_at > reviewed and (first is None or check_in.until_at < first):
+        if check_in.until_at >= reviewed and (first is None or check_in.until_at < first):
             first = check_in.until_at
     for link in facts.links:
         feed = feeds.get(link.feed_id)
@@ -179,17 +183,16 @@ def deadline(facts: Facts, feeds: Feeds, policy: Policy) -> datetime | None:
             if link.state is LinkState.IDLE:
                 ends.append(idle_from(link, facts) + policy.idle_routable)
             for at in ends:
-                if at > reviewed and (first is None or at < first):
+                if at >= reviewed and (first is None or at < first):
                     first = at
         elif link.state is LinkState.SUSPECT:
             at = suspect_ends(link, feed, policy)
             if first is None or at < first:
                 first = at
         elif link.state is LinkState.IDLE:
-            since = idle_from(link, facts)
-            at = idle_ends(link, feed, facts, policy)
-            if facts.asked_at is None or facts.asked_at < since:
-                at = min(at, max(since + policy.idle_routable, reviewed))
+            at = idle_from(link, facts) + policy.idle_routable
+            if at < reviewed:
+                at = idle_ends(link, feed, facts, policy)
             if first is None or at < first:
                 first = at
     if first is None or first >= reviewed:

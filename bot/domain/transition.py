@@ -21,6 +21,7 @@ from bot.domain.facts import (
     CheckIn,
     Choice,
     Facts,
+    Feed,
     Intent,
     Interval,
     Link,
@@ -86,8 +87,8 @@ def settle(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Step:
 def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
     """Carry out what comes due at `at`."""
     before = facts
-    intent, check_in, asked_at = facts.intent, facts.check_in, facts.asked_at
-    notices: list[Notice] = []
+    intent, check_in = facts.intent, facts.check_in
+    ending = False
     links: list[Link] = []
     for link in facts.links:
         feed = feeds.get(link.feed_id)
@@ -101,28 +102,22 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
             links.append(replace(link, state=LinkState.DISCONNECTED, since=at))
         else:
             links.append(link)
-            since = idle_from(link, facts)
-            if (
-                link.state is LinkState.IDLE
-                and since + policy.idle_routable <= at
-                and (asked_at is None or asked_at < since)
-            ):
-                asked_at = at
-                notices.append(Notice(Told.STILL_THERE, at))
     if intent.until_at is not None and intent.until_at <= at:
         intent = _restored(intent, intent.until_at)
     if check_in is not None and not check_in.warned and check_in.until_at - policy.check_in_word <= at:
         check_in = replace(check_in, warned=True)
-        notices.append(Notice(Told.CHECK_IN_ENDING, at))
-    facts = replace(
-        facts, intent=intent, check_in=check_in, links=tuple(links), asked_at=asked_at, reviewed_at=at
-    )
-    verdict = judge(facts, feeds, policy, at + TICK)
-    told = [notice for notice in notices if _matters(notice, facts, feeds, policy, verdict)]
-    if before.intent is not intent and verdict.presence is Presence.AVAILABLE:
-        told.append(Notice(Told.AWAY_ENDED, at))
-    facts, moved = _enter(facts, verdict, at)
-    return facts, (*moved, *told)
+        ending = True
+    after = at + TICK
+    facts = replace(facts, intent=intent, check_in=check_in, links=tuple(links), reviewed_at=after)
+    verdict = judge(facts, feeds, policy, after)
+    told: list[Change] = []
+    if verdict.presence is Presence.AVAILABLE:
+        if ending and check_in is not None and _needed(check_in, facts, feeds, policy):
+            told.append(Notice(Told.CHECK_IN_ENDING, at))
+        if before.intent is not intent:
+            told.append(Notice(Told.AWAY_ENDED, at))
+    facts, came = _enter(facts, verdict, feeds, policy, at)
+    return facts, (*came, *told)
 
 
 def _ends_check_in(link: Link, check_in: CheckIn) -> bool:
@@ -136,17 +131,36 @@ def _restored(intent: Intent, at: datetime) -> Intent:
     return replace(base, set_at=at, by="rule:until", until_at=None, base=None)
 
 
-def _matters(notice: Notice, facts: Facts, feeds: Feeds, policy: Policy, verdict: Verdict) -> bool:
-    """Nobody is bothered unless they are Available now and would be lost without an answer."""
-    if verdict.presence is not Presence.AVAILABLE:
-        return False
-    if notice.told is Told.STILL_THERE:
-        return not verdict.reachable
-    return judge(replace(facts, check_in=None), feeds, policy, notice.at + TICK).presence is Presence.OFFLINE
+def _needed(check_in: CheckIn, facts: Facts, feeds: Feeds, policy: Policy) -> bool:
+    """Whether they would be Offline when it lapses, if nothing new comes."""
+    lapsed = check_in.until_at + TICK
+    return judge(replace(facts, check_in=None), feeds, policy, lapsed).presence is Presence.OFFLINE
 
 
-def _enter(facts: Facts, verdict: Verdict, at: datetime) -> Step:
+def _ask(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
+    """Rule 3: "Still there?", to whoever is Available on nothing but links that went idle too long ago;
+    once for each time that they did. What a grace may still bring back is waited for."""
+    idle_since: datetime | None = None
+    for link in facts.links:
+        feed = feeds.get(link.feed_id)
+        if feed is None or blind(link, feed):
+            continue
+        if link.state is LinkState.SUSPECT:
+            return facts, ()
+        if link.state is LinkState.IDLE and (since := idle_from(link, facts)) > (idle_since or since - TICK):
+            idle_since = since
+    if idle_since is None:
+        return facts, ()
+    if facts.asked_at is not None and facts.asked_at >= idle_since + policy.idle_routable:
+        return facts, ()
+    return replace(facts, asked_at=at), (Notice(Told.STILL_THERE, at),)
+
+
+def _enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: datetime) -> Step:
     """Close the interval and open the next where the verdict is another (rule 12)."""
+    asked: tuple[Change, ...] = ()
+    if verdict.presence is Presence.AVAILABLE and not verdict.reachable:
+        facts, asked = _ask(facts, feeds, policy, at)
     now = facts.interval
     if (
         now.presence is verdict.presence
@@ -155,7 +169,7 @@ def _enter(facts: Facts, verdict: Verdict, at: datetime) -> Step:
         and now.note == verdict.note
         and now.confirmed is verdict.confirmed
     ):
-        return facts, ()
+        return facts, asked
     same = now.presence is verdict.presence
     opened = Interval(
         verdict.presence,
@@ -166,7 +180,7 @@ def _enter(facts: Facts, verdict: Verdict, at: datetime) -> Step:
         verdict.confirmed,
         now.standing_since if same else None,
     )
-    return replace(facts, interval=opened), (Moved(now, opened),)
+    return replace(facts, interval=opened), (Moved(now, opened), *asked)
 
 
 def observe(
@@ -187,6 +201,10 @@ def observe(
         facts, settled = settle(facts, feeds, policy, now)
         old = next((link for link in facts.links if link.identity_id == seen.identity_id), None)
     link = _observed(old, seen, policy)
+    if link is not old and not blind(link, feed) and _over(link, feed, facts, policy, now):
+        if facts.check_in is not None and _ends_check_in(link, facts.check_in):
+            facts = replace(facts, check_in=None)
+        link = replace(link, state=LinkState.DISCONNECTED, since=now)
     links = (
         (*facts.links, link)
         if old is None
@@ -195,8 +213,15 @@ def observe(
     strong = link.state is LinkState.CONNECTED and (old is None or old.state is not LinkState.CONNECTED)
     strong = strong or (link.state is LinkState.SUSPECT and link is not old and not link.weak)
     facts = replace(facts, links=links, last_seen_at=seen.at if strong else facts.last_seen_at)
-    facts, came = review(facts, feeds, policy, now, zone)
+    facts, came = _reviewed(facts, feeds, policy, now, zone)
     return facts, (*settled, *came)
+
+
+def _over(link: Link, feed: Feed, facts: Facts, policy: Policy, now: datetime) -> bool:
+    """Whether what we are told now was so long ago that its grace, or the time to answer, has passed."""
+    if link.state is LinkState.SUSPECT:
+        return suspect_ends(link, feed, policy) < now
+    return link.state is LinkState.IDLE and idle_ends(link, feed, facts, policy) < now
 
 
 def _observed(old: Link | None, seen: Observation, policy: Policy) -> Link:
@@ -209,29 +234,49 @@ def _observed(old: Link | None, seen: Observation, policy: Policy) -> Link:
         state = LinkState.CONNECTED
     elif was is LinkState.DISCONNECTED:
         state = was
+    elif was is LinkState.SUSPECT:
+        state = was  # a weak word after a strong one gives no more time
     else:
         state = LinkState.IDLE if weak else LinkState.SUSPECT
     if old is None:
         return Link(seen.identity_id, seen.feed_id, state, seen.at, seen.epoch, seen.seq, weak)
     if state is was:
-        return replace(old, feed_id=seen.feed_id, epoch=seen.epoch, seq=seen.seq)
+        gone = state is LinkState.DISCONNECTED
+        weak = weak if gone else old.weak
+        return Link(old.identity_id, seen.feed_id, state, old.since, seen.epoch, seen.seq, weak)
     return Link(seen.identity_id, seen.feed_id, state, seen.at, seen.epoch, seen.seq, weak)
 
 
 def review(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None) -> Step:
-    """The verdict after something other than an intent changed: links, or the feeds themselves.
+    """The verdict after the feeds themselves changed. A feed that was switched off takes its links with it.
 
     Whoever was Offline and is logged in again has returned (rule 8).
     """
     facts, settled = settle(facts, feeds, policy, now)
+    links = tuple(link for link in facts.links if link.feed_id in feeds)
+    if len(links) == len(facts.links):
+        facts, came = _reviewed(facts, feeds, policy, now, zone)
+    else:
+        facts, came = _reviewed(replace(facts, links=links), feeds, policy, now, zone, "switched_off")
+    return facts, (*settled, *came)
+
+
+def _reviewed(
+    facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None, taken: str = ""
+) -> Step:
+    """The verdict after something other than an intent changed, all that was due before it settled.
+    `taken`: why evidence was taken away, which is then the reason of an Offline that comes of it."""
     facts = replace(facts, reviewed_at=now)
     verdict = judge(facts, feeds, policy, now)
     notices: tuple[Change, ...] = ()
-    if facts.interval.presence is Presence.OFFLINE and verdict.presence is not Presence.OFFLINE:
+    if verdict.presence is Presence.OFFLINE:
+        if taken and facts.interval.presence is not Presence.OFFLINE:
+            verdict = replace(verdict, reason=taken, source=f"rule:{taken}")
+    elif facts.interval.presence is Presence.OFFLINE:
         facts, notices = _returned(facts, policy, now, zone)
         verdict = judge(facts, feeds, policy, now)
-    facts, moved = _enter(facts, verdict, now)
-    return facts, (*settled, *moved, *notices)
+    facts, came = _enter(facts, verdict, feeds, policy, now)
+    return facts, (*came, *notices)
 
 
 def _local_date(at: datetime, zone: str | None) -> date:
@@ -242,17 +287,16 @@ def _returned(facts: Facts, policy: Policy, now: datetime, zone: str | None) -> 
     """Rules 7 and 8: what an absence leaves of the intent, and whether to offer "I'm available"."""
     intent, gone_at = facts.intent, facts.interval.standing_since
     today = _local_date(now, zone)
+    meanwhile = intent.by == "rule:until" and intent.set_at >= gone_at
     if intent.choice is Choice.AWAY:
         if intent.until_at is not None:
             return facts, ()
         if policy.on_return is OnReturn.AVAILABLE and now - gone_at >= policy.resume_gap:
             return replace(facts, intent=Intent(Choice.AVAILABLE, set_at=now, by="rule:return")), ()
-        ask = _local_date(intent.set_at, zone) < today
+        ask = meanwhile or _local_date(intent.set_at, zone) < today
     else:
-        if intent.by == "rule:until" and intent.set_at >= gone_at:
-            resumes = now - intent.set_at <= policy.restore_within
-        else:
-            resumes = now - gone_at < policy.resume_gap
+        resumes = now - gone_at < policy.resume_gap
+        resumes = resumes or (meanwhile and now - intent.set_at <= policy.restore_within)
         if resumes or policy.on_return is not OnReturn.ASK:
             return facts, ()
         facts = replace(facts, intent=Intent(Choice.AWAY, set_at=now, by="rule:return"))
@@ -265,7 +309,7 @@ def _returned(facts: Facts, policy: Policy, now: datetime, zone: str | None) -> 
 def act(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None) -> Step:
     """The agent did something in Rollcall: a live check-in is renewed, a weak away starts again."""
     facts, settled = settle(facts, feeds, policy, now)
-    facts, came = review(_acted(facts, policy, now), feeds, policy, now, zone)
+    facts, came = _reviewed(_acted(facts, policy, now), feeds, policy, now, zone)
     return facts, (*settled, *came)
 
 
@@ -284,7 +328,7 @@ def _acted(facts: Facts, policy: Policy, now: datetime) -> Facts:
 
 def _choose(facts: Facts, intent: Intent, feeds: Feeds, policy: Policy, now: datetime) -> Step:
     facts = replace(facts, intent=intent, reviewed_at=now)
-    return _enter(facts, judge(facts, feeds, policy, now), now)
+    return _enter(facts, judge(facts, feeds, policy, now), feeds, policy, now)
 
 
 def choose_available(
@@ -298,10 +342,16 @@ def choose_available(
     identity_id: str | None = None,
 ) -> Step:
     """Available from now on. By the agent's own word (`identity_id`: where they said it) it opens a
-    check-in; by somebody else's it does not make them connected."""
+    check-in; by somebody else's it does not make them connected.
+
+    Raises SignedOff when somebody else says so of a signed-off agent (rule 9).
+    """
     facts, settled = settle(facts, feeds, policy, now)
-    if identity_id is not None:
+    if by == "agent":
         facts = _acted(facts, policy, now)
+    elif facts.intent.choice is Choice.OFF:
+        raise SignedOff("They signed off, so they stay Offline until they type `/available` themselves.")
+    if by == "agent" and identity_id is not None:
         facts = replace(facts, check_in=CheckIn(identity_id, at=now, until_at=now + policy.check_in))
     intent = Intent(Choice.AVAILABLE, set_at=now, by=by, reason=note)
     facts, moved = _choose(facts, intent, feeds, policy, now)
@@ -325,6 +375,8 @@ def choose_away(
     facts, settled = settle(facts, feeds, policy, now)
     old = facts.intent
     if old.choice is Choice.OFF:
+        if by != "agent":
+            raise SignedOff("They signed off, so they stay Offline until they type `/available` themselves.")
         raise SignedOff("You're signed off, so no chats come to you. Type `/available` to come back.")
     if by == "agent":
         facts = _acted(facts, policy, now)
@@ -339,7 +391,9 @@ def choose_away(
 def sign_off(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, *, by: str = "agent") -> Step:
     """Offline until the agent's own next `/available`, whatever the platforms say (rule 9)."""
     facts, settled = settle(facts, feeds, policy, now)
-    facts = replace(facts, check_in=None, acted_at=now, last_seen_at=now)
+    if by == "agent":
+        facts = _acted(facts, policy, now)
+    facts = replace(facts, check_in=None)
     facts, moved = _choose(facts, Intent(Choice.OFF, set_at=now, by=by), feeds, policy, now)
     return facts, (*settled, *moved)
 
@@ -353,5 +407,6 @@ def disconnect_identity(
     if check_in is not None and check_in.identity_id == identity_id:
         check_in = None
     links = tuple(link for link in facts.links if link.identity_id != identity_id)
-    facts, came = review(replace(facts, check_in=check_in, links=links), feeds, policy, now, zone)
+    facts = replace(facts, check_in=check_in, links=links)
+    facts, came = _reviewed(facts, feeds, policy, now, zone, "removed")
     return facts, (*settled, *came)

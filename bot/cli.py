@@ -1,0 +1,280 @@
+"""The command line. Everything heavy is imported by the command that needs it."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bot.config import Config
+    from bot.wiring import Program
+
+CONFIG = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    envvar="ROLLCALL_CONFIG",
+    help="The configuration file; see config.example.toml.",
+)
+
+
+class Failure(click.ClickException):
+    """A refusal, told in one sentence."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        """On standard error, without click's prefix."""
+        click.echo(self.message, err=True)
+
+
+def _load(path: Path | None) -> "Config":
+    from bot.config import load_config
+    from bot.domain.errors import RollcallError
+
+    try:
+        return load_config(path)
+    except RollcallError as problem:
+        raise Failure(problem.sentence) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rollcall")
+def main() -> None:
+    """Rollcall: who can take a chat right now, for support teams in Discord and Slack."""
+
+
+@main.command()
+@CONFIG
+def run(path: Path | None) -> None:
+    """Run the bot, the API and the summaries until stopped."""
+    config = _load(path)
+    from bot.logs import secrets_of, set_up_logs
+
+    set_up_logs(config.log, secrets_of(config))
+    sys.exit(serve(config))
+
+
+def serve(
+    config: "Config",
+    started: Callable[["Program"], None] | None = None,
+    seconds: float | None = None,
+) -> int:
+    """Run a configured program until SIGTERM, SIGINT or for so many seconds. Answers the exit code."""
+    from bot.domain.errors import RollcallError
+    from bot.wiring import open_program
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        if seconds is not None:
+            loop.call_later(seconds, stop.set)
+        await open_program(config).run(stop, started)
+
+    try:
+        asyncio.run(until_stopped())
+    except RollcallError as problem:
+        click.echo(problem.sentence, err=True)
+        return 1
+    return 0
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The API's port; else any free one.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the data here.")
+@click.option("--seconds", type=click.FloatRange(min=0.0), help="Leave by itself after so long.")
+def demo(port: int, data: Path | None, seconds: float | None) -> None:
+    """Try Rollcall with a made-up team: no token, no set-up."""
+    from bot.wiring import run_demo
+
+    sys.exit(run_demo(port, data, seconds, serve))
+
+
+# --- keys ---
+
+
+@main.group()
+def key() -> None:
+    """Keys for programs that use the API."""
+
+
+@key.command("create")
+@CONFIG
+@click.option("--name", required=True, help="What it is for, such as chatwoot.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["read", "presence", "route", "admin"]),
+    default=("read",),
+    show_default=True,
+    help="What it may do; repeat for more.",
+)
+@click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days.")
+def key_create(path: Path | None, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+    """Make a key and print it, alone, on standard output. It is shown this once."""
+    from bot.service import keys
+
+    lasts = timedelta(days=days) if days else None
+    secret = _with_store(path, lambda tx, org, now: keys.create(tx, org, name, scopes, now, lasts))
+    click.echo(secret)
+
+
+@key.command("list")
+@CONFIG
+def key_list(path: Path | None) -> None:
+    """All keys, without their secrets."""
+    rows = _with_store(path, lambda tx, org, now: tx.ledger.keys(org))
+    for row in rows:
+        state = (
+            "revoked"
+            if row.revoked_at
+            else "expires " + f"{row.expires_at:%Y-%m-%d}"
+            if row.expires_at
+            else "active"
+        )
+        used = f"{row.last_used_at:%Y-%m-%d %H:%M}Z" if row.last_used_at else "never"
+        click.echo(f"{row.id}  {state}  {','.join(row.scopes)}  last used {used}  {row.name}")
+
+
+@key.command("revoke")
+@CONFIG
+@click.argument("key_id")
+def key_revoke(path: Path | None, key_id: str) -> None:
+    """Revoke a key by its id (as `key list` shows it), at once."""
+    if not _with_store(path, lambda tx, org, now: tx.ledger.revoke_key(key_id, now)):
+        raise Failure(f"There is no active key {key_id[:40]}. `rollcall key list` shows them.")
+    click.echo(f"Revoked {key_id}.")
+
+
+def _with_store(path: Path | None, operation: Callable[..., Any]) -> Any:
+    """Run one operation on the configured database."""
+    config = _load(path)
+    from bot.domain.errors import RollcallError
+    from bot.service.members import prepare
+    from bot.wiring import open_program
+
+    async def work() -> Any:
+        program = open_program(config)
+        now = program.clock.now()
+        try:
+            organization_id = await program.store.write(lambda tx: prepare(tx, config, now))
+            return await program.store.write(lambda tx: operation(tx, organization_id, now))
+        finally:
+            await program.store.close()
+
+    try:
+        return asyncio.run(work())
+    except RollcallError as problem:
+        raise Failure(problem.sentence) from None
+
+
+# --- database ---
+
+
+@main.group()
+def db() -> None:
+    """Look after the database."""
+
+
+def _database(path: Path | None) -> str:
+    return _load(path).database.url.get_secret_value()
+
+
+def _run_db(work: Callable[[], Any]) -> Any:
+    from bot.domain.errors import RollcallError
+
+    try:
+        return work()
+    except RollcallError as problem:
+        raise Failure(problem.sentence) from None
+
+
+@db.command("upgrade")
+@CONFIG
+def db_upgrade(path: Path | None) -> None:
+    """Bring the tables up to this program's version."""
+
+    from bot import wiring
+
+    url = _database(path)
+    click.echo(f"The database is at version {_run_db(lambda: wiring.upgrade_database(url))}.")
+
+
+@db.command("check")
+@CONFIG
+def db_check(path: Path | None) -> None:
+    """Verify the database's integrity and what must always hold; exit code 1 if something is broken."""
+    from bot import wiring
+
+    url = _database(path)
+    findings = _run_db(lambda: wiring.check_database(url))
+    for line in findings:
+        click.echo(line)
+    if any(not line.startswith("ok") for line in findings):
+        sys.exit(1)
+
+
+@db.command("backup")
+@CONFIG
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+def db_backup(path: Path | None, target: Path) -> None:
+    """Copy the database to a file while it is in use."""
+    from bot import wiring
+
+    url = _database(path)
+    _run_db(lambda: wiring.backup_database(url, target))
+    click.echo(f"Backed up to {target}.")
+
+
+@db.command("restore")
+@CONFIG
+@click.argument("source", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace the database that is there.")
+def db_restore(path: Path | None, source: Path, force: bool) -> None:
+    """Put a backup in the database's place. Stop Rollcall first."""
+    from bot import wiring
+
+    url = _database(path)
+    _run_db(lambda: wiring.restore_database(source, url, force))
+    click.echo(f"Restored from {source}. Start Rollcall again.")
+
+
+# --- platforms ---
+
+
+@main.command("slack-manifest")
+@CONFIG
+@click.option("--host", default="", help="HTTP mode: the host name under which Slack reaches Rollcall.")
+def slack_manifest(path: Path | None, host: str) -> None:
+    """Print the manifest to paste when you make the Slack app."""
+    from bot.config import Config
+    from bot.wiring import slack_manifest_of
+
+    config = _load(path) if path or _configured_by_environment() else Config()
+    click.echo(json.dumps(slack_manifest_of(config, host), indent=2, ensure_ascii=False))
+
+
+def _configured_by_environment() -> bool:
+    return any(name.startswith("ROLLCALL_SLACK__") for name in os.environ)
+
+
+@main.command("discord-invite")
+@click.argument("application_id")
+def discord_invite(application_id: str) -> None:
+    """Print the address that invites the bot; APPLICATION_ID is on the Discord app's first page."""
+    from bot.wiring import discord_invite_of
+
+    if not application_id.isascii() or not application_id.isdigit():
+        raise Failure("The application id is a number, such as 1174009900000000000.")
+    click.echo(discord_invite_of(application_id))

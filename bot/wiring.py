@@ -1,0 +1,226 @@
+"""The composition root: builds everything, starts it, and stops it in reverse.
+
+The only module that knows adapters and storage. What is heavy is imported when it is used.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from bot.config import Config, ConfigError
+from bot.dispatch import Desk
+from bot.notifier import Notifier
+from bot.ports import ChatPlatform, Clock, PlatformFactory, Store
+from bot.summaries import post_due
+
+if TYPE_CHECKING:
+    from adapters.http.server import HttpServer
+
+log = logging.getLogger("rollcall.program")
+GROUP = "rollcall.platforms"
+TICK = 1.0
+"""Seconds between looks at what time has brought about; queries never wait for it."""
+SEEN_EVERY = 30.0
+"""Seconds between notes that feeds are live: how exactly a crash's blind spell is dated."""
+LEAVE_WITHIN = 8.0
+"""Seconds for work in hand when leaving; with the rest of the way down it stays under 10 s."""
+FIRST_RESTART, LONGEST_RESTART = 1.0, 30.0
+
+
+class EndedByItself(Exception):
+    """A part that should run until it is cancelled returned."""
+
+
+def find_platforms(config: Config, core: Desk) -> dict[str, ChatPlatform]:
+    """The configured chat platforms, by name: the installed ones that say they are configured."""
+    found: dict[str, ChatPlatform] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        factory: PlatformFactory = entry.load()
+        platform = factory(config, core)
+        if platform is not None:
+            found[platform.name] = platform
+    unknown = sorted(set(config.platforms) - set(found))
+    if unknown:
+        raise ConfigError(f"platforms.{unknown[0]}: no such platform is installed.")
+    return found
+
+
+class Program:
+    """Rollcall at work: storage, core, platforms, HTTP, time. Built here, run by `run`."""
+
+    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+        self.config = config
+        self.store = store
+        self.clock = clock
+        self.core = Desk(config, store, clock)
+        self.platforms: Mapping[str, ChatPlatform] = {}
+        self.http: HttpServer | None = None
+
+    async def run(self, stop: asyncio.Event, started: Callable[["Program"], None] | None = None) -> None:
+        """Start, serve until `stop` is set, and leave in order. `started` is called once it listens.
+
+        Raises what start-up raises; once it runs, a platform that fails never touches another.
+        """
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await self.core.start()
+            self.platforms = find_platforms(self.config, self.core)
+            if self.config.http.enabled:
+                tasks.append(await self._serve_http())
+            tasks += [
+                asyncio.create_task(self._supervise(platform), name=f"platform {name}")
+                for name, platform in self.platforms.items()
+            ]
+            tasks.append(asyncio.create_task(self._ticks(), name="ticks"))
+            notifier = Notifier(self.core, self.platforms)
+            tasks.append(asyncio.create_task(self._again("notices", notifier.run), name="notices"))
+            tasks.append(asyncio.create_task(self._summaries(), name="summaries"))
+            if started is not None:
+                started(self)
+            await stop.wait()
+        finally:
+            await self._leave(tasks)
+
+    async def _serve_http(self) -> asyncio.Task[None]:
+        from adapters.http.server import HttpServer
+
+        mounts = {path: app for platform in self.platforms.values() for path, app in platform.mounts.items()}
+        self.http = HttpServer(self.core, mounts)
+        await self.http.bind()
+        return asyncio.create_task(self.http.run(), name="http")
+
+    async def _supervise(self, platform: ChatPlatform) -> None:
+        """Start a platform again whenever it fails, later each time; the others never notice."""
+        await self._again(platform.name, platform.run)
+
+    async def _again(self, name: str, run: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Run it for ever; when it fails, again after a while that grows to `LONGEST_RESTART`."""
+
+        async def attempt() -> None:
+            await run()
+            raise EndedByItself(name)
+
+        def said(state: RetryCallState) -> None:
+            problem = state.outcome.exception() if state.outcome is not None else None
+            log.error("%s failed and is started again", name, exc_info=problem)
+
+        await AsyncRetrying(
+            sleep=self.clock.sleep,
+            wait=wait_random_exponential(multiplier=FIRST_RESTART, max=LONGEST_RESTART),
+            retry=retry_if_exception_type(Exception),
+            before_sleep=said,
+        )(attempt)
+
+    async def _ticks(self) -> None:
+        seen = self.clock.monotonic()
+        while True:
+            await self.clock.sleep(TICK)
+            try:
+                await self.core.tick()
+                if self.clock.monotonic() - seen >= SEEN_EVERY:
+                    await self.core.mark_feeds_seen()
+                    seen = self.clock.monotonic()
+            except Exception:
+                log.exception("a tick failed; what was due is due again")
+
+    async def _summaries(self) -> None:
+        if not self.config.summary:
+            return
+        from adapters.scheduler import Waker
+
+        waker = Waker()
+        waker.every(5.0, "summaries", lambda: post_due(self.core, self.platforms))
+        waker.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            waker.stop()
+
+    async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Not ready; HTTP finishes what it has; platforms close; what goes on behind answers ends."""
+        self.core.ready = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN):
+                if self.http is not None:
+                    await self.http.stop()
+                for task in reversed(tasks):
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await self.core.dispatcher.finish()
+                with suppress(Exception):
+                    await self.core.mark_feeds_seen()
+        await self.store.close()
+        log.info("stopped")
+
+
+def open_program(config: Config, clock: Clock | None = None) -> Program:
+    """Storage opened (and brought up to date), everything built, nothing started.
+
+    Raises RollcallError where the database can't be used.
+    """
+    from adapters.clock import SystemClock
+    from storage.database import ensure_schema, open_store
+
+    url = config.database.url.get_secret_value()
+    ensure_schema(url)
+    store = open_store(url, config.database.durability)
+    return Program(config, store, clock or SystemClock())
+
+
+# --- what the command line needs of adapters and storage ---
+
+
+def upgrade_database(url: str) -> str:
+    """Bring the tables up to date; answers the version they are at."""
+    from storage import database
+
+    database.upgrade(url)
+    return database.current_revision(url)
+
+
+def check_database(url: str) -> list[str]:
+    """A line a check: `ok …`, or what is broken."""
+    from storage import admin
+
+    return admin.check(url)
+
+
+def backup_database(url: str, target: Path) -> None:
+    """Copy the database to a file while it is in use."""
+    from storage import admin
+
+    admin.backup(url, target)
+
+
+def restore_database(source: Path, url: str, force: bool) -> None:
+    """Put a backup in the database's place."""
+    from storage import admin
+
+    admin.restore(source, url, force)
+
+
+def slack_manifest_of(config: Config, host: str) -> dict[str, Any]:
+    """The manifest of the Slack app for this configuration; `host` for HTTP mode, "" for a placeholder."""
+    from adapters.slack.manifest import HOST, manifest
+
+    return manifest(config, host or HOST)
+
+
+def discord_invite_of(application_id: str) -> str:
+    """The address that invites the bot."""
+    from adapters.discord.invite import invite_url
+
+    return invite_url(application_id)
+
+
+def run_demo(port: int, data: Path | None, seconds: float | None, serve: Callable[..., int]) -> int:
+    """The demo, served by `serve`; answers the exit code."""
+    from adapters.console import demo
+
+    return demo.run_demo(port, data, seconds, serve)
