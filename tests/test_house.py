@@ -92,6 +92,25 @@ def test_the_probe_sees_work_done_by_an_import(tmp_path: Path) -> None:
     assert not any(line.startswith("innocent:") for line in told)
 
 
+def test_the_command_line_starts_without_the_heavy_libraries() -> None:
+    """`rollcall --help` is quick because each adapter is imported when it is used."""
+    heavy = {
+        "alembic",
+        "discord",
+        "fastapi",
+        "prompt_toolkit",
+        "slack_bolt",
+        "sqlalchemy",
+        "sqlmodel",
+        "uvicorn",
+    }
+    script = "import sys, bot.cli; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    loaded = set(run.stdout.split())
+    assert "bot.cli" in loaded
+    assert loaded & heavy == set()
+
+
 def imported(path: Path) -> Iterator[str]:
     """The top-level packages a file imports, wherever in it."""
     for node in ast.walk(parsed(path)):
