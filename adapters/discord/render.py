@@ -13,11 +13,11 @@ import discord
 
 from bot.message import Code, Line, Message, Moment, Section, Span, Strong, TimeStyle, Tone
 
-DESCRIPTION, FIELDS, FIELD_NAME, FIELD_VALUE, FOOTER, TOTAL = 4096, 25, 256, 1024, 2048, 6000
+DESCRIPTION = 4096
+HEADING = 256
 COLOURS = {Tone.GOOD: 0x2E9E5B, Tone.AWAY: 0xD9930D, Tone.QUIET: 0x7A8290, Tone.PROBLEM: 0xC9372C}
 STYLES = {TimeStyle.TIME: "t", TimeStyle.DATE_TIME: "f", TimeStyle.RELATIVE: "R"}
 NOTHING = "…"
-BLANK = "\u200b"
 _MARKUP = re.compile(r"([\\*_~`|<>\[\]():#]|^[-+]|(?<=\d)\.(?=\s|$))")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
@@ -43,7 +43,9 @@ def span_text(span: Span, *, markdown: bool = True) -> str:
         case str():
             return literal(span) if markdown else plain(span)
         case Strong(text=text):
-            return f"**{literal(text)}**" if markdown and text.strip() else literal(text)
+            if not markdown:
+                return plain(text)
+            return f"**{literal(text)}**" if plain(text).strip() else literal(text)
         case Code(text=text):
             code = plain(text).replace("`", "\u02cb")
             return f"`{code}`" if markdown and code.strip() else code
@@ -117,40 +119,49 @@ def _more(count: int) -> str:
 
 
 def embed_of(message: Message) -> discord.Embed:
-    """The message as one embed; its buttons are `buttons.view_of`'s matter."""
-    footer, late_footer = _footer(message.footer)
-    room = TOTAL - size(footer) - (size(late_footer) + 1 if late_footer else 0)
-    wanted = [section for section in message.sections if section.lines or section.heading]
-    shown = wanted[: FIELDS - 2]
-    # Every section keeps room for its heading and a line, so that the first can't push out the last.
-    kept = sum(_least(section) for section in shown) + 2 * size(_more(len(wanted)))
-    text = block(message.lines, max(1, min(DESCRIPTION, room - kept))) if message.lines else ""
-    embed = discord.Embed(colour=COLOURS[message.tone], description=text or None)
-    room -= size(text)
-    for number, section in enumerate(shown):
-        room_here = room - sum(_least(later) for later in shown[number + 1 :]) - 2 * size(_more(len(wanted)))
-        name = line_text(section.heading, FIELD_NAME, markdown=False).strip() or BLANK
-        value = block(section.lines, max(1, min(FIELD_VALUE, room_here - size(name)))).strip() or BLANK
-        embed.add_field(name=name, value=value, inline=False)
-        room -= size(name) + size(value)
-    if len(wanted) > len(shown):
-        embed.add_field(name=BLANK, value=_more(len(wanted) - len(shown)), inline=False)
-    if late_footer:
-        embed.add_field(name=BLANK, value=late_footer, inline=False)
+    """The message as one embed; its buttons are `buttons.view_of`'s matter.
+
+    All of it stands in the description: only there does Discord render everything, and a page of the
+    roster fits whole, where a field would hold a quarter of it.
+    """
+    footer, last = _footer(message.footer)
+    room = DESCRIPTION - (size(last) + 1 if last else 0)
+    kept = room // 2 if message.sections else 0
+    texts = [block(message.lines, room - kept)] if message.lines else []
+    room -= sum(size(text) for text in texts)
+    texts += _sections(message.sections, room)
+    embed = discord.Embed(colour=COLOURS[message.tone])
+    embed.description = "\n".join([*texts, last] if last else texts).strip() or (None if footer else NOTHING)
     if footer:
         embed.set_footer(text=footer)
-    if not (text or embed.fields or footer):
-        embed.description = NOTHING
     return embed
 
 
+def _sections(sections: Sequence[Section], room: int) -> list[str]:
+    """Sections below each other, with a blank line before each. Every one keeps room for its heading and a
+    line, so that a long one can't push out those behind it; those that find none are counted."""
+    texts: list[str] = []
+    least = [_least(section) for section in sections]
+    room -= size(_more(len(sections))) + 1
+    for number, section in enumerate(sections):
+        here = room - min(sum(least[number + 1 :]), room // 2)
+        if here < least[number]:
+            texts.append(_more(len(sections) - number))
+            break
+        heading = line_text(section.heading, HEADING)
+        lines = block(section.lines, here - size(heading) - 3)
+        texts.append("\n" + "\n".join(text for text in (heading, lines) if text))
+        room -= size(texts[-1]) + 1
+    return texts
+
+
 def _least(section: Section) -> int:
-    """Room that every section is sure of."""
-    return min(FIELD_NAME, size(line_text(section.heading, FIELD_NAME, markdown=False)) + 1) + 40
+    """Room that a section takes at least."""
+    return size(line_text(section.heading, HEADING)) + 60
 
 
 def _footer(footer: Line) -> tuple[str, str]:
-    """The footer, or the field that takes its place: Discord shows no reader's own times in footers."""
+    """The footer, or the line that takes its place: Discord shows no reader's own times in footers."""
     if any(isinstance(span, Moment) for span in footer):
-        return "", line_text(footer, 300).strip()
-    return line_text(footer, 300, markdown=False).strip(), ""
+        return "", line_text(footer, HEADING).strip()
+    return line_text(footer, HEADING, markdown=False).strip(), ""

@@ -1,4 +1,4 @@
-"""What the tests of the Discord adapter share: a core that records, a clock that hurries, the adapter on a fake."""
+"""What tests of the Discord adapter share: a core that records, a hurried clock, the adapter on a fake."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from fakes.discord_model import Guild
 from fakes.discord_server import FakeDiscord
 from msgspec import Struct
+from pydantic import SecretStr
 
 from adapters.discord.connection import Patience
 from adapters.discord.service import DiscordService
@@ -196,7 +197,9 @@ class RecordingCore:
 
 def table(fake: FakeDiscord, **settings: Any) -> DiscordTable:
     """The configuration that points at the fake."""
-    return DiscordTable(token=fake.token, base_url=fake.base_url, gateway_url=fake.gateway_url, **settings)
+    return DiscordTable(
+        token=SecretStr(fake.token), base_url=fake.base_url, gateway_url=fake.gateway_url, **settings
+    )
 
 
 @asynccontextmanager
