@@ -1,18 +1,15 @@
 """From a command to its answer. Errors are answered too; what was answered is durable."""
 
 import asyncio
-import difflib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
-from zoneinfo import available_timezones
 
 import structlog
 from msgspec.structs import replace
 
-from bot import replies
-from bot.commands import BY_NAME, GROUP, CommandSpec, Kind, Who, arguments_of, check, names_on, read_line
+from bot import explain, replies
+from bot.commands import BY_NAME, GROUP, CommandSpec, Who, arguments_of, check, names_on, read_line
 from bot.config import Config
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Role
@@ -22,6 +19,7 @@ from bot.domain.ids import new_id
 from bot.domain.presence import Feeds
 from bot.domain.transition import act, choose_available, choose_away, sign_off
 from bot.domain.when import parse_when
+from bot.lookup import find_agent, find_zone, suggest
 from bot.message import Message, words
 from bot.ports import Clock, Command, PersonKind, Profile, Store
 from bot.roster import Row
@@ -29,12 +27,6 @@ from bot.roster import Row
 log = logging.getLogger("rollcall.commands")
 LONGEST_TEXT = 4000
 """What people may type behind a command: Slack's own limit; longer is refused, not cut."""
-
-
-@cache
-def zones() -> tuple[str, ...]:
-    """All IANA time zones, read once, when first asked for."""
-    return tuple(sorted(available_timezones()))
 
 
 class Dispatcher:
@@ -263,25 +255,19 @@ class Dispatcher:
             agent.id, lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone)
         )
         row = self._row(agent.id, asked.now)
-        return replies.me(row, self._feeds, self.core.policy, asked.names, asked.now)
+        return explain.me(row, self._feeds, self.core.policy, asked.names, asked.now)
 
     async def _why(self, asked: "_Asked") -> Message:
         named = asked.arguments.get("agent", "")
-        agent = self._find(asked, named) if named.strip() else asked.agent
+        agent = (
+            find_agent(self.core, asked.command.person.workspace_id, named) if named.strip() else asked.agent
+        )
         if agent is None:
             raise BadInput(f"Whom do you mean? Type `/{asked.names[GROUP]} why @agent`.", field="agent")
-        return replies.why(self._row(agent.id, asked.now), self.core.roster.why_not(agent.id, asked.now))
+        return explain.why(self._row(agent.id, asked.now), self.core.roster.why_not(agent.id, asked.now))
 
     async def _timezone(self, asked: "_Asked") -> Message:
-        agent, typed = asked.needed, asked.arguments["zone"].strip()
-        by_lower = {zone.lower(): zone for zone in zones()}
-        zone = by_lower.get(typed.lower().replace(" ", "_"))
-        if zone is None:
-            near = _near_zones(typed)
-            hint = f"Did you mean {' or '.join(f'`{z}`' for z in near)}?" if near else "Try `Europe/Berlin`."
-            raise BadInput(
-                f"I don't know the time zone `{words(typed, 40).replace('`', '')}`. {hint}", field="zone"
-            )
+        agent, zone = asked.needed, find_zone(asked.arguments["zone"])
         await self.core.save_agent(
             replace(agent, zone=zone, zone_by_hand=True), f"agent:{agent.id}", "agent.updated"
         )
@@ -296,14 +282,12 @@ class Dispatcher:
         return replies.enrolled(agent.name, asked.names)
 
     async def _remove(self, asked: "_Asked") -> Message:
-        agent = self._find(asked, asked.arguments["agent"])
+        agent = find_agent(self.core, asked.command.person.workspace_id, asked.arguments["agent"])
         await self.core.remove(agent, self._actor(asked))
         return replies.removed(agent.name)
 
     async def _help(self, asked: "_Asked") -> Message:
         return replies.help_page(asked.names, self._is_lead(asked.command, asked.agent))
-
-    # --- finding people ---
 
     def _actor(self, asked: "_Asked") -> str:
         if asked.agent is not None:
@@ -320,57 +304,6 @@ class Dispatcher:
             f"Mention the person, so that I know whom you mean: `/{asked.names[GROUP]} {verb} @somebody`.",
             field="agent",
         )
-
-    def _find(self, asked: "_Asked", named: str) -> Agent:
-        """By mention, or by name: exact, else the only one that begins so."""
-        wanted = named.strip().strip("<@>")
-        agent = self.core.roster.by_identity(asked.command.person.workspace_id, wanted)
-        if agent is not None:
-            return agent
-        name = named.strip().lstrip("@").casefold()
-        everyone = sorted(self.core.roster.everyone(), key=lambda one: one.name.casefold())
-        same = [one for one in everyone if one.name.casefold() == name]
-        found = same or [one for one in everyone if name and one.name.casefold().startswith(name)]
-        if len(found) == 1:
-            return found[0]
-        quoted = words(named, 40).replace("`", "")
-        if found:
-            some = ", ".join(words(one.name, 40) for one in found[:5])
-            raise BadInput(
-                f"More than one agent is called `{quoted}`: {some}. Mention the one.", field="agent"
-            )
-        near = difflib.get_close_matches(name, [one.name.casefold() for one in everyone], n=1)
-        hint = f" Did you mean `{near[0]}`?" if near else ""
-        raise NotFound(f"There is no agent `{quoted}`.{hint}", field="agent")
-
-    async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
-        """(label, value) pairs for autocompletion; see `bot.ports.Core`."""
-        spec = BY_NAME.get(command)
-        kind = next((p.kind for p in spec.parameters if p.name == parameter), None) if spec else None
-        if kind is Kind.TEAM:
-            pairs = [(team.name, team.slug) for team in self.core.teams]
-        elif kind is Kind.SKILL:
-            pairs = [(skill.name, skill.slug) for skill in self.core.skills]
-        elif kind is Kind.AGENT:
-            names = sorted({agent.name for agent in self.core.roster.everyone()}, key=str.casefold)
-            pairs = [(name, name) for name in names]
-        elif kind is Kind.ZONE:
-            pairs = [(zone, zone) for zone in zones()]
-        else:
-            return ()
-        wanted = typed.strip().casefold().replace(" ", "_" if kind is Kind.ZONE else " ")
-        begins = [pair for pair in pairs if pair[0].casefold().startswith(wanted)]
-        holds = [pair for pair in pairs if wanted in pair[0].casefold() and pair not in begins]
-        return (begins + holds)[:25]
-
-
-def _near_zones(typed: str) -> list[str]:
-    """Zones that what was typed may mean: a city, or a slip of the finger."""
-    city = typed.strip().lower().replace(" ", "_").rpartition("/")[2]
-    by_city: dict[str, str] = {}
-    for zone in zones():
-        by_city.setdefault(zone.rpartition("/")[2].lower(), zone)
-    return [by_city[near] for near in difflib.get_close_matches(city, by_city, n=2, cutoff=0.7)]
 
 
 class _Asked:
@@ -415,4 +348,4 @@ class Desk(Rollcall):
 
     async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
         """(label, value) pairs for autocompletion."""
-        return await self.dispatcher.suggest(command, parameter, typed)
+        return suggest(self, command, parameter, typed)

@@ -1,0 +1,84 @@
+"""Finding what a person named: agents by mention or name, teams, skills, time zones."""
+
+import difflib
+from collections.abc import Sequence
+from functools import cache
+from zoneinfo import available_timezones
+
+from bot.commands import BY_NAME, Kind
+from bot.core import Rollcall
+from bot.domain.agent import Agent
+from bot.domain.errors import BadInput, NotFound
+from bot.message import words
+
+
+@cache
+def zones() -> tuple[str, ...]:
+    """All IANA time zones, read once, when first asked for."""
+    return tuple(sorted(available_timezones()))
+
+
+def find_agent(core: Rollcall, workspace_id: str, named: str) -> Agent:
+    """By mention, or by name: exact, else the only one that begins so.
+
+    Raises NotFound, offering the nearest; BadInput when several are meant.
+    """
+    wanted = named.strip().strip("<@>")
+    agent = core.roster.by_identity(workspace_id, wanted)
+    if agent is not None:
+        return agent
+    name = named.strip().lstrip("@").casefold()
+    everyone = sorted(core.roster.everyone(), key=lambda one: one.name.casefold())
+    same = [one for one in everyone if one.name.casefold() == name]
+    found = same or [one for one in everyone if name and one.name.casefold().startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    quoted = words(named, 40).replace("`", "")
+    if found:
+        some = ", ".join(words(one.name, 40) for one in found[:5])
+        raise BadInput(f"More than one agent is called `{quoted}`: {some}. Mention the one.", field="agent")
+    near = difflib.get_close_matches(name, [one.name.casefold() for one in everyone], n=1)
+    hint = f" Did you mean `{near[0]}`?" if near else ""
+    raise NotFound(f"There is no agent `{quoted}`.{hint}", field="agent")
+
+
+def suggest(core: Rollcall, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
+    """(label, value) pairs for autocompletion; see `bot.ports.Core`."""
+    spec = BY_NAME.get(command)
+    kind = next((p.kind for p in spec.parameters if p.name == parameter), None) if spec else None
+    if kind is Kind.TEAM:
+        pairs = [(team.name, team.slug) for team in core.teams]
+    elif kind is Kind.SKILL:
+        pairs = [(skill.name, skill.slug) for skill in core.skills]
+    elif kind is Kind.AGENT:
+        names = sorted({agent.name for agent in core.roster.everyone()}, key=str.casefold)
+        pairs = [(name, name) for name in names]
+    elif kind is Kind.ZONE:
+        pairs = [(zone, zone) for zone in zones()]
+    else:
+        return ()
+    wanted = typed.strip().casefold().replace(" ", "_" if kind is Kind.ZONE else " ")
+    begins = [pair for pair in pairs if pair[0].casefold().startswith(wanted)]
+    holds = [pair for pair in pairs if wanted in pair[0].casefold() and pair not in begins]
+    return (begins + holds)[:25]
+
+
+def near_zones(typed: str) -> list[str]:
+    """Zones that what was typed may mean: a city, or a slip of the finger."""
+    city = typed.strip().lower().replace(" ", "_").rpartition("/")[2]
+    by_city: dict[str, str] = {}
+    for zone in zones():
+        by_city.setdefault(zone.rpartition("/")[2].lower(), zone)
+    return [by_city[near] for near in difflib.get_close_matches(city, by_city, n=2, cutoff=0.7)]
+
+
+def find_zone(typed: str) -> str:
+    """The IANA name of a zone as typed, whatever its case. Raises BadInput, offering the nearest."""
+    by_lower = {zone.lower(): zone for zone in zones()}
+    zone = by_lower.get(typed.strip().lower().replace(" ", "_"))
+    if zone is not None:
+        return zone
+    near = near_zones(typed)
+    hint = f"Did you mean {' or '.join(f'`{z}`' for z in near)}?" if near else "Try `Europe/Berlin`."
+    quoted = words(typed, 40).replace("`", "")
+    raise BadInput(f"I don't know the time zone `{quoted}`. {hint}", field="zone")
