@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from bot.config import Config
+    from bot.ports import Clock
     from bot.wiring import Program
 
 CONFIG = click.option(
@@ -67,6 +68,7 @@ def serve(
     config: "Config",
     started: Callable[["Program"], None] | None = None,
     seconds: float | None = None,
+    clock: "Clock | None" = None,
 ) -> int:
     """Run a configured program until SIGTERM, SIGINT or for so many seconds. Answers the exit code."""
     from bot.domain.errors import RollcallError
@@ -79,7 +81,7 @@ def serve(
             loop.add_signal_handler(name, stop.set)
         if seconds is not None:
             loop.call_later(seconds, stop.set)
-        await open_program(config).run(stop, started)
+        await open_program(config, clock).run(stop, started)
 
     try:
         asyncio.run(until_stopped())
@@ -278,3 +280,7 @@ def discord_invite(application_id: str) -> None:
     if not application_id.isascii() or not application_id.isdigit():
         raise Failure("The application id is a number, such as 1174009900000000000.")
     click.echo(discord_invite_of(application_id))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Drives the whole program from outside: starts the process, moves its clock, asks its API, ends it."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+PROGRAM = Path(__file__).with_name("steered_program.py")
+
+
+def toml(table: Mapping[str, Any], prefix: str = "") -> str:
+    """A nested mapping as TOML: plain values, lists of plain values, tables, lists of tables."""
+    lines: list[str] = []
+    below: list[str] = []
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            below.append(f"[{name}]\n{toml(value, f'{name}.')}")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            below += [f"[[{name}]]\n{toml(row, f'{name}.')}" for row in value]
+        else:
+            lines.append(f"{key} = {json.dumps(value)}")
+    return "\n".join([*lines, *below]) + "\n"
+
+
+class WholeProgram:
+    """One Rollcall process on one database. `async with` starts it and ends it kindly."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        """`config` is laid over: a SQLite file in `folder`, HTTP on a free port, JSON logs."""
+        self.folder = folder
+        self.config: dict[str, Any] = {
+            "database": {"url": f"sqlite:///{folder / 'rollcall.sqlite3'}"},
+            "http": {"port": 0},
+            "log": {"level": "debug", "form": "json"},
+            **config,
+        }
+        self.path = folder / "rollcall.toml"
+        self.log = folder / "rollcall.log"
+        self.process: asyncio.subprocess.Process | None = None
+        self.address = ""
+        self.key = ""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.kill() if kind is not None else await self.stop()
+        if kind is not None:
+            sys.stderr.write(self.log.read_text(errors="replace")[-20_000:])
+
+    async def start(self) -> None:
+        """Start the process, and wait until it listens."""
+        self.path.write_text(toml(self.config))
+        if not self.key:
+            self.key = await self.cli(
+                "key",
+                "create",
+                "--name",
+                "tests",
+                "--scope",
+                "read",
+                "--scope",
+                "route",
+                "--scope",
+                "presence",
+                "--scope",
+                "admin",
+            )
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(PROGRAM),
+                str(self.path),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        self.address = (await self._line("listening")).strip()
+
+    async def _line(self, word: str) -> str:
+        assert self.process is not None and self.process.stdout is not None
+        async with asyncio.timeout(20):
+            line = (await self.process.stdout.readline()).decode()
+        if not line.startswith(word):
+            raise AssertionError(f"expected {word!r}, got {line!r}\n{self.log.read_text()[-5000:]}")
+        return line.removeprefix(word).strip()
+
+    async def advance(self, seconds: float) -> datetime:
+        """Move the program's clock on; answers its new now."""
+        assert self.process is not None and self.process.stdin is not None
+        self.process.stdin.write(f"advance {seconds}\n".encode())
+        await self.process.stdin.drain()
+        return datetime.fromisoformat(await self._line("at"))
+
+    async def stop(self) -> int:
+        """SIGTERM; answers the exit code. It must leave within 10 s."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            return await self.process.wait()
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """End it and start it again on the same data. The clock starts at real time again."""
+        if kill:
+            self.kill()
+            assert self.process is not None
+            await self.process.wait()
+        else:
+            assert await self.stop() == 0
+        await self.start()
+
+    async def cli(self, *words: str) -> str:
+        """Another process: `rollcall WORDS --config …`; answers its standard output."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bot.cli",
+            *words,
+            "--config",
+            str(self.path),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        return out.decode().strip()
+
+    async def get(self, path: str, **parameters: str) -> Any:
+        """The JSON of a successful GET."""
+        async with httpx.AsyncClient(base_url=self.address) as http:
+            answer = await http.get(path, params=parameters, headers={"Authorization": f"Bearer {self.key}"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def presence_of(self, name: str) -> str:
+        """What the API says of an agent by name: available, away or offline."""
+        agents = (await self.get("/v1/agents"))["agents"]
+        return str(next(agent["presence"] for agent in agents if agent["name"] == name))
+
+    async def until_presence(self, name: str, presence: str, within: float = 5.0) -> None:
+        """Wait until the API says so. Real seconds."""
+        async with asyncio.timeout(within):
+            while await self.presence_of(name) != presence:
+                await asyncio.sleep(0.02)
+
+    def logged(self) -> list[dict[str, Any]]:
+        """Everything it logged."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
