@@ -1,6 +1,6 @@
 """The whole program in a process of its own, at a clock that its parent moves.
 
-Started as `python tests/steered_program.py CONFIG`. A line `advance SECONDS` on standard input moves
+Started as `python tests/steered_program.py CONFIG SECONDS`, with what its clock is ahead. A line `advance SECONDS` on standard input moves
 the clock on and is answered `at INSTANT` once everything that was asleep till then has been woken.
 It prints `listening ADDRESS` when it is up. Everything else is `rollcall run`.
 """
@@ -20,8 +20,8 @@ from bot.wiring import Program
 class SteeredClock:
     """Real time plus what the parent has added to it."""
 
-    def __init__(self) -> None:
-        self._added = 0.0
+    def __init__(self, added: float) -> None:
+        self._added = added
         self._sleepers: dict[asyncio.Future[None], float] = {}
 
     def now(self) -> datetime:
@@ -67,7 +67,7 @@ class SteeredClock:
 def main() -> int:
     config = load_config(Path(sys.argv[1]))
     set_up_logs(config.log, secrets_of(config))
-    clock = SteeredClock()
+    clock = SteeredClock(float(sys.argv[2]))
     obeying: list[asyncio.Task[None]] = []
 
     def started(program: Program) -> None:

@@ -47,6 +47,8 @@ class WholeProgram:
         self.process: asyncio.subprocess.Process | None = None
         self.address = ""
         self.key = ""
+        self.ahead = 0.0
+        """Seconds by which the program's clock is ahead of real time, restarts included."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -83,6 +85,7 @@ class WholeProgram:
                 sys.executable,
                 str(PROGRAM),
                 str(self.path),
+                str(self.ahead),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -99,6 +102,7 @@ class WholeProgram:
 
     async def advance(self, seconds: float) -> datetime:
         """Move the program's clock on; answers its new now."""
+        self.ahead += seconds
         assert self.process is not None and self.process.stdin is not None
         self.process.stdin.write(f"advance {seconds}\n".encode())
         await self.process.stdin.drain()
@@ -117,7 +121,7 @@ class WholeProgram:
         self.process.kill()
 
     async def restart(self, *, kill: bool = False) -> None:
-        """End it and start it again on the same data. The clock starts at real time again."""
+        """End it and start it again on the same data."""
         if kill:
             self.kill()
             assert self.process is not None
