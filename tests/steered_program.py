@@ -1,8 +1,9 @@
 """The whole program in a process of its own, at a clock that its parent moves.
 
 Started as `python tests/steered_program.py CONFIG AHEAD`, with the seconds its clock is ahead of real
-time. A line `advance SECONDS` on standard input moves the clock on and is answered `at INSTANT` once everything that was asleep till then has been woken.
-It prints `listening ADDRESS` when it is up. Everything else is `rollcall run`.
+time. A line `advance SECONDS` on standard input moves the clock on and is answered `at INSTANT` once
+everything that was asleep till then has been woken. It prints `listening ADDRESS` when it is up.
+Everything else is `rollcall run`.
 """
 
 import asyncio
