@@ -1,0 +1,61 @@
+"""Which database an address names."""
+
+import os
+from pathlib import Path
+
+from msgspec import Struct
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from storage.errors import Unusable
+from storage.sql import Engine
+
+MEMORY = ":memory:"
+
+
+class Address(Struct, frozen=True):
+    """A database's address, taken apart. Never shown whole: it may hold a password."""
+
+    engine: Engine
+    path: str = ""
+    """SQLite: the file, or `:memory:`."""
+    conninfo: str = ""
+    """PostgreSQL: what libpq takes."""
+    shown: str = ""
+    """The address as it may be shown, without its password."""
+
+
+def parse(url: str) -> Address:
+    """Takes `sqlite:///path` or `postgresql://user:password@host/name` apart.
+
+    Raises Unusable, not showing the address.
+    """
+    try:
+        parts = make_url(url)
+        engine = Engine(parts.get_backend_name())
+    except (ArgumentError, ValueError):
+        raise Unusable(
+            "database.url must begin with sqlite:/// or postgresql://, for example "
+            "sqlite:///rollcall.sqlite3 or postgresql://rollcall@localhost/rollcall.",
+            field="database.url",
+        ) from None
+    shown = parts.set(password=None, query={}).render_as_string()
+    if engine is Engine.SQLITE:
+        return Address(engine, path=parts.database or MEMORY, shown=shown)
+    plain = parts.set(drivername="postgresql")
+    return Address(engine, conninfo=plain.render_as_string(hide_password=False), shown=shown)
+
+
+def make_file(path: str) -> None:
+    """Create an empty database file that only its owner may read; SQLite's own files beside it follow.
+
+    Raises Unusable where that can't be done.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise Unusable(
+            f"The database file {Path(path).name} can't be made or opened ({error.strerror}). See that its "
+            "folder exists and that Rollcall may write there.",
+            field="database.url",
+        ) from error

@@ -1,0 +1,69 @@
+"""What can go wrong with a database, in sentences that people can act on."""
+
+from bot.domain.errors import Conflict, RollcallError, Unavailable
+
+DAMAGED = 'docs/operations.md, "The database file is damaged"'
+"""Where the runbook is."""
+
+
+class Unusable(RollcallError):
+    """This database can't be used as it is, so Rollcall does not start on it; nothing was written."""
+
+    code = "database_unusable"
+
+
+class WroteInRead(Exception):
+    """An operation given to `read` tried to write: a mistake in the program."""
+
+
+def locked() -> Unavailable:
+    return Unavailable(
+        "Another program holds the database locked, so nothing was changed. Try again in a moment; "
+        "if it stays so, close the database tool or second Rollcall that has it open."
+    )
+
+
+def full() -> Unavailable:
+    return Unavailable(
+        "The disk is full, so nothing was changed. Looking things up still works; "
+        "free some space on the database's disk and try again."
+    )
+
+
+def read_only() -> Unavailable:
+    return Unavailable(
+        "The database can only be read just now, so nothing was changed. "
+        "Make its file, folder and disk writable for Rollcall and try again."
+    )
+
+
+def failing() -> Unavailable:
+    return Unavailable(
+        "The database can't be used just now, so nothing was changed. Try again in a moment; "
+        f"if it stays so, see Rollcall's log and {DAMAGED}."
+    )
+
+
+def unreachable() -> Unavailable:
+    return Unavailable(
+        "The database can't be reached, so nothing was changed. Try again in a moment; "
+        "if it stays so, see whether PostgreSQL is running and reachable from here."
+    )
+
+
+def undecided() -> Unavailable:
+    return Unavailable(
+        "The connection to the database broke while this was being saved, so it may or may not have "
+        "been. Look before you try again."
+    )
+
+
+def closed() -> Unavailable:
+    return Unavailable("Rollcall is shutting down, so nothing was changed. Try again when it is back.")
+
+
+def taken() -> Conflict:
+    return Conflict(
+        "Somebody else added the same thing at the same moment, so nothing was changed. "
+        "Look again and try once more."
+    )

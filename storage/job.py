@@ -1,0 +1,70 @@
+"""An operation on its way to another thread and back."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from bot.ports import Transaction
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """One operation that a caller waits for while a thread runs it.
+
+    A caller that is cancelled either withdraws the operation before a thread has begun it, or stays
+    until its outcome is decided: nothing is ever written after the caller has been told to go.
+    """
+
+    __slots__ = ("_answer", "_loop", "_started", "error", "operation", "refusals", "result")
+
+    def __init__(self, operation: Callable[[Transaction], T]) -> None:
+        self.operation = operation
+        self.result: T
+        self.error: BaseException | None = None
+        self.refusals = 0
+        """How often the database was found locked."""
+        self._loop = asyncio.get_running_loop()
+        self._answer: asyncio.Future[None] = self._loop.create_future()
+        self._started = threading.Lock()
+
+    def begin(self) -> bool:
+        """For the thread, once, before it runs the operation. False: it was withdrawn."""
+        return self._started.acquire(blocking=False)
+
+    async def outcome(self) -> T:
+        """What the operation answered, or the error it ended with."""
+        cancelled = False
+        while not self._answer.done():
+            try:
+                await asyncio.shield(self._answer)
+            except asyncio.CancelledError:
+                if self._started.acquire(blocking=False):
+                    raise
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def _decided(self) -> None:
+        if not self._answer.done():
+            self._answer.set_result(None)
+
+
+def answer(jobs: Sequence[Job[object]]) -> None:
+    """From the thread: wake everybody who waits for these, with one call into each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job[object]]] = {}
+    for job in jobs:
+        by_loop.setdefault(job._loop, []).append(job)
+    for loop, waiting in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # its loop has been closed: nobody waits any more
+            loop.call_soon_threadsafe(_wake, waiting)
+
+
+def _wake(jobs: Sequence[Job[object]]) -> None:
+    for job in jobs:
+        job._decided()

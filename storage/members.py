@@ -1,0 +1,318 @@
+"""Agents with their identities, teams and skills."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from operator import itemgetter
+from sys import intern
+from typing import Any
+
+from sqlalchemy import Table, bindparam, delete, insert, select, update
+
+from bot.domain.agent import Agent, Identity, Role
+from bot.domain.facts import Facts, Link
+from storage import tables
+from storage.facts import facts_columns, facts_from, link_columns, link_from
+from storage.organizations import OrganizationRows, living
+from storage.presence import Presences
+from storage.sql import Record, Sql, Statement, micros, named
+
+ROLES = {role.value: role for role in Role}
+_PROFILE = ("id", "name", "zone", "zone_by_hand", "role", "capacity", "removed", "organization_id")
+_IDENTITY = (
+    *("agent_id", "id", "workspace_id", "platform", "external_id"),
+    *("name", "avatar_url", "is_admin", "present"),
+)
+_profile = [tables.agent.c[name] for name in _PROFILE]
+_identity = [tables.identity.c[name] for name in _IDENTITY]
+_of_agent: Any = bindparam("agent_id")
+_of_organization: Any = bindparam("organization_id")
+
+
+def _by_id(locked: bool) -> Statement:
+    found = select(*_profile).where(tables.agent.c.id == _of_agent)
+    return Statement(found.with_for_update() if locked else found)
+
+
+AGENT, AGENT_LOCKED = _by_id(False), _by_id(True)
+BY_IDENTITY = Statement(
+    select(tables.identity.c.agent_id).where(
+        tables.identity.c.workspace_id == bindparam("workspace_id"),
+        tables.identity.c.external_id == bindparam("external_id"),
+    )
+)
+BY_EXTERNAL = Statement(
+    select(tables.external_id.c.agent_id).where(
+        tables.external_id.c.organization_id == _of_organization,
+        tables.external_id.c.system == bindparam("system"),
+        tables.external_id.c.external_id == bindparam("external_id"),
+    )
+)
+ADD_AGENT = Statement(insert(tables.agent).values(named(tables.agent)))
+SAVE_AGENT = Statement(
+    update(tables.agent)
+    .where(tables.agent.c.id == bindparam("the_id"))
+    .values(named(tables.agent, *_PROFILE[1:7], "updated_at"))
+)
+PUT_IDENTITY = Statement(insert(tables.identity).values(named(tables.identity)))
+SAVE_IDENTITY = Statement(
+    update(tables.identity)
+    .where(tables.identity.c.id == bindparam("the_id"))
+    .values(named(tables.identity, *_IDENTITY[5:], "rank"))
+)
+DELETE_IDENTITY = Statement(delete(tables.identity).where(tables.identity.c.id == bindparam("id")))
+DELETE_LINK = Statement(delete(tables.link).where(tables.link.c.identity_id == bindparam("id")))
+
+
+def _owned_slugs(owned: Table, slug: str, table: Table, *, everyone: bool) -> Statement:
+    """(agent id, slug) of the living teams or skills of one agent or of all, in the order of the list."""
+    joined = owned.join(
+        table,
+        (table.c.organization_id == owned.c.organization_id) & (table.c.slug == owned.c[slug]),
+    )
+    whose = owned.c.organization_id == _of_organization if everyone else owned.c.agent_id == _of_agent
+    return Statement(
+        select(owned.c.agent_id, owned.c[slug])
+        .select_from(joined)
+        .where(whose, living(table))
+        .order_by(table.c.rank, table.c.slug)
+    )
+
+
+def _clear_slugs(owned: Table, slug: str, table: Table) -> Statement:
+    """What is archived stays, so that it is there again with the team or skill."""
+    listed = select(table.c.slug).where(table.c.organization_id == owned.c.organization_id, living(table))
+    return Statement(delete(owned).where(owned.c.agent_id == _of_agent, owned.c[slug].in_(listed)))
+
+
+TEAMS_OF = _owned_slugs(tables.membership, "team_slug", tables.team, everyone=False)
+TEAMS_OF_ALL = _owned_slugs(tables.membership, "team_slug", tables.team, everyone=True)
+CLEAR_TEAMS = _clear_slugs(tables.membership, "team_slug", tables.team)
+JOIN_TEAM = Statement(insert(tables.membership).values(named(tables.membership)))
+SKILLS_OF = _owned_slugs(tables.agent_skill, "skill_slug", tables.skill, everyone=False)
+SKILLS_OF_ALL = _owned_slugs(tables.agent_skill, "skill_slug", tables.skill, everyone=True)
+CLEAR_SKILLS = _clear_slugs(tables.agent_skill, "skill_slug", tables.skill)
+GIVE_SKILL = Statement(insert(tables.agent_skill).values(named(tables.agent_skill)))
+_external = [tables.external_id.c[name] for name in ("agent_id", "system", "external_id")]
+EXTERNALS_OF = Statement(
+    select(*_external)
+    .where(tables.external_id.c.agent_id == _of_agent)
+    .order_by(tables.external_id.c.system, tables.external_id.c.external_id)
+)
+EXTERNALS_OF_ALL = Statement(
+    select(*_external)
+    .where(tables.external_id.c.organization_id == _of_organization)
+    .order_by(tables.external_id.c.system, tables.external_id.c.external_id)
+)
+CLEAR_EXTERNALS = Statement(delete(tables.external_id).where(tables.external_id.c.agent_id == _of_agent))
+PUT_EXTERNAL = Statement(insert(tables.external_id).values(named(tables.external_id)))
+IDENTITIES_OF = Statement(
+    select(*_identity).where(tables.identity.c.agent_id == _of_agent).order_by(tables.identity.c.rank)
+)
+IDENTITIES_OF_ALL = Statement(
+    select(*_identity, *link_columns)
+    .select_from(tables.identity.outerjoin(tables.link, tables.link.c.identity_id == tables.identity.c.id))
+    .where(tables.identity.c.organization_id == _of_organization)
+    .order_by(tables.identity.c.rank)
+)
+EVERYONE = Statement(
+    select(*facts_columns, *_profile)
+    .select_from(tables.agent.join(tables.presence, tables.presence.c.agent_id == tables.agent.c.id))
+    .where(tables.agent.c.organization_id == _of_organization, tables.agent.c.removed.is_(False))
+    .order_by(tables.agent.c.id)
+)
+
+
+def _grouped(records: Sequence[Record], item: Any) -> dict[str, tuple[Any, ...]]:
+    """By their first member, an agent's id, in the order in which they come."""
+    grouped: dict[str, list[Any]] = {}
+    for record in records:
+        of_agent = grouped.get(record[0])
+        if of_agent is None:
+            of_agent = grouped[record[0]] = []
+        of_agent.append(item(record))
+    shared: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    return {agent_id: shared.setdefault(key := tuple(items), key) for agent_id, items in grouped.items()}
+
+
+def _slug(record: Record) -> str:
+    return intern(record[1])
+
+
+def _identity_from(record: Record) -> Identity:
+    _, identity_id, workspace_id, platform, external_id, name, avatar_url, is_admin, present = record
+    return Identity(
+        identity_id,
+        intern(workspace_id),
+        intern(platform),
+        external_id,
+        name,
+        avatar_url,
+        bool(is_admin),
+        bool(present),
+    )
+
+
+def _agent_from(
+    profile: Record,
+    teams: tuple[str, ...],
+    skills: tuple[str, ...],
+    identities: tuple[Identity, ...],
+    externals: tuple[tuple[str, str], ...],
+) -> Agent:
+    agent_id, name, zone, zone_by_hand, role, capacity, removed, organization_id = profile
+    return Agent(
+        agent_id,
+        intern(organization_id),
+        name,
+        None if zone is None else intern(zone),
+        bool(zone_by_hand),
+        ROLES[role],
+        capacity,
+        teams,
+        skills,
+        bool(removed),
+        identities,
+        externals,
+    )
+
+
+class MemberRows(OrganizationRows):
+    """Implements `bot.ports.Members`. Teams and skills of an agent stand in the order of the lists."""
+
+    __slots__ = ("_presence",)
+
+    def __init__(self, sql: Sql, presence: Presences) -> None:
+        super().__init__(sql)
+        self._presence = presence
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """Also a removed one. In a write nobody else can change their profile until it is over."""
+        profile = self._sql.first(AGENT_LOCKED if self._sql.writing else AGENT, agent_id=agent_id)
+        if profile is None:
+            return None
+        return _agent_from(
+            profile,
+            tuple(_slug(record) for record in self._sql.all(TEAMS_OF, agent_id=agent_id)),
+            tuple(_slug(record) for record in self._sql.all(SKILLS_OF, agent_id=agent_id)),
+            tuple(_identity_from(record) for record in self._sql.all(IDENTITIES_OF, agent_id=agent_id)),
+            tuple((record[1], record[2]) for record in self._sql.all(EXTERNALS_OF, agent_id=agent_id)),
+        )
+
+    def by_identity(self, workspace_id: str, external_id: str) -> Agent | None:
+        """Also a removed one: removal is sticky."""
+        found = self._sql.first(BY_IDENTITY, workspace_id=workspace_id, external_id=external_id)
+        return None if found is None else self.agent(found[0])
+
+    def by_external(self, organization_id: str, system: str, external_id: str) -> Agent | None:
+        """Also a removed one."""
+        found = self._sql.first(
+            BY_EXTERNAL, organization_id=organization_id, system=system, external_id=external_id
+        )
+        return None if found is None else self.agent(found[0])
+
+    def add(self, agent: Agent, facts: Facts, now: datetime) -> None:
+        """A new agent with identities, teams, skills and facts, its first interval opened.
+
+        Raises Conflict when one of the identities or external ids already belongs to somebody.
+        """
+        self._sql.run(
+            ADD_AGENT,
+            id=agent.id,
+            organization_id=agent.organization_id,
+            created_at=micros(now),
+            **_profile_values(agent, now),
+        )
+        self._save_identities(agent, known=set())
+        self._save_lists(agent)
+        self._presence.add(agent.organization_id, facts)
+
+    def save(self, agent: Agent, now: datetime) -> None:
+        """The agent as it now is: profile, identities, teams, skills, external ids.
+
+        Raises Conflict as `add` does.
+        """
+        self._sql.run(SAVE_AGENT, the_id=agent.id, **_profile_values(agent, now))
+        known = {record[1] for record in self._sql.all(IDENTITIES_OF, agent_id=agent.id)}
+        self._save_identities(agent, known)
+        self._sql.run(CLEAR_TEAMS, agent_id=agent.id)
+        self._sql.run(CLEAR_SKILLS, agent_id=agent.id)
+        self._sql.run(CLEAR_EXTERNALS, agent_id=agent.id)
+        self._save_lists(agent)
+
+    def _save_identities(self, agent: Agent, known: set[str]) -> None:
+        for identity_id in known - {identity.id for identity in agent.identities}:
+            self._sql.run(DELETE_LINK, id=identity_id)
+            self._sql.run(DELETE_IDENTITY, id=identity_id)
+        for rank, identity in enumerate(agent.identities):
+            changing = {
+                "name": identity.name,
+                "avatar_url": identity.avatar_url,
+                "is_admin": identity.is_admin,
+                "present": identity.present,
+                "rank": rank,
+            }
+            if identity.id in known:
+                self._sql.run(SAVE_IDENTITY, the_id=identity.id, **changing)
+                continue
+            self._sql.run(
+                PUT_IDENTITY,
+                id=identity.id,
+                organization_id=agent.organization_id,
+                agent_id=agent.id,
+                workspace_id=identity.workspace_id,
+                platform=identity.platform,
+                external_id=identity.external_id,
+                **changing,
+            )
+
+    def _save_lists(self, agent: Agent) -> None:
+        owner = {"agent_id": agent.id, "organization_id": agent.organization_id}
+        self._sql.many(JOIN_TEAM, [{**owner, "team_slug": slug} for slug in agent.teams])
+        self._sql.many(GIVE_SKILL, [{**owner, "skill_slug": slug} for slug in agent.skills])
+        self._sql.many(
+            PUT_EXTERNAL,
+            [{**owner, "system": system, "external_id": name} for system, name in agent.externals],
+        )
+
+    def everyone(self, organization_id: str) -> Sequence[tuple[Agent, Facts]]:
+        """All agents with their facts, the removed ones left out, the oldest first: five statements."""
+        whose = {"organization_id": organization_id}
+        teams = _grouped(self._sql.all(TEAMS_OF_ALL, **whose), _slug)
+        skills = _grouped(self._sql.all(SKILLS_OF_ALL, **whose), _slug)
+        externals = _grouped(self._sql.all(EXTERNALS_OF_ALL, **whose), itemgetter(1, 2))
+        identities: dict[str, tuple[Identity, ...]] = {}
+        links: dict[str, tuple[Link, ...]] = {}
+        width = len(_IDENTITY)
+        for record in self._sql.all(IDENTITIES_OF_ALL, **whose):
+            agent_id = record[0]
+            identity = _identity_from(record[:width])
+            identities[agent_id] = (*identities.get(agent_id, ()), identity)
+            if record[width] is not None:
+                link = link_from(identity.id, record[width:])
+                links[agent_id] = (*links.get(agent_id, ()), link)
+        found = []
+        width = len(facts_columns)
+        for record in self._sql.all(EVERYONE, **whose):
+            profile = record[width:]
+            agent_id = profile[0]
+            agent = _agent_from(
+                profile,
+                teams.get(agent_id, ()),
+                skills.get(agent_id, ()),
+                identities.get(agent_id, ()),
+                externals.get(agent_id, ()),
+            )
+            found.append((agent, facts_from(agent_id, record, links.get(agent_id, ()))))
+        return found
+
+
+def _profile_values(agent: Agent, now: datetime) -> dict[str, Any]:
+    return {
+        "name": agent.name,
+        "zone": agent.zone,
+        "zone_by_hand": agent.zone_by_hand,
+        "role": agent.role.value,
+        "capacity": agent.capacity,
+        "removed": agent.removed,
+        "updated_at": micros(now),
+    }

@@ -1,0 +1,142 @@
+"""Organizations with their workspaces, teams and skills."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, bindparam, insert, select, update
+
+from bot.domain.agent import Skill, Team, Workspace
+from bot.domain.ids import new_id
+from storage import tables
+from storage.sql import Sql, Statement, micros, named, upsert
+
+_of_organization: Any = bindparam("organization_id")
+
+ADD_ORGANIZATION = Statement(insert(tables.organization).values(named(tables.organization)))
+ORGANIZATION = Statement(
+    select(tables.organization.c.id, tables.organization.c.name).where(
+        tables.organization.c.slug == bindparam("slug")
+    )
+)
+NAME_ORGANIZATION = Statement(
+    update(tables.organization)
+    .where(tables.organization.c.id == bindparam("the_id"))
+    .values(named(tables.organization, "name"))
+)
+_workspace = [tables.workspace.c[n] for n in ("id", "organization_id", "platform", "external_id", "name")]
+ADD_WORKSPACE = Statement(insert(tables.workspace).values(named(tables.workspace)))
+WORKSPACE = Statement(
+    select(*_workspace).where(
+        tables.workspace.c.organization_id == _of_organization,
+        tables.workspace.c.platform == bindparam("platform"),
+        tables.workspace.c.external_id == bindparam("external_id"),
+    )
+)
+NAME_WORKSPACE = Statement(
+    update(tables.workspace)
+    .where(tables.workspace.c.id == bindparam("the_id"))
+    .values(named(tables.workspace, "name"))
+)
+WORKSPACES = Statement(
+    select(*_workspace)
+    .where(tables.workspace.c.organization_id == _of_organization)
+    .order_by(tables.workspace.c.id)
+)
+
+
+def living(table: Table) -> ColumnElement[bool]:
+    """Not archived."""
+    return table.c.archived_at.is_(None)
+
+
+class Lists:
+    """The teams or the skills of an organization: both are lists out of the configuration."""
+
+    def __init__(self, table: Table, *columns: str) -> None:
+        self.table = table
+        self.columns = columns
+        self.living = Statement(
+            select(*(table.c[name] for name in columns))
+            .where(table.c.organization_id == _of_organization, living(table))
+            .order_by(table.c.rank, table.c.slug)
+        )
+        self.archive = Statement(
+            update(table)
+            .where(table.c.organization_id == _of_organization, living(table))
+            .values(archived_at=bindparam("now", type_=table.c.archived_at.type))
+        )
+        self.put = upsert(table, change=(*columns[1:], "rank", "archived_at"))
+
+    def save(self, sql: Sql, organization_id: str, rows: Sequence[Sequence[str]], now: datetime) -> None:
+        """These are the living ones, in this order."""
+        sql.run(self.archive, organization_id=organization_id, now=micros(now))
+        for rank, row in enumerate(rows):
+            values = dict(zip(self.columns, row, strict=True))
+            sql.first(
+                self.put,
+                organization_id=organization_id,
+                rank=rank,
+                created_at=micros(now),
+                archived_at=None,
+                **values,
+            )
+
+
+TEAMS = Lists(tables.team, "slug", "name", "color")
+SKILLS = Lists(tables.skill, "slug", "name")
+
+
+class OrganizationRows:
+    """The part of `bot.ports.Members` that is not about agents."""
+
+    __slots__ = ("_sql",)
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+
+    def ensure_organization(self, slug: str, name: str, now: datetime) -> str:
+        """The id of the organization of that slug, new or known, which now has that name."""
+        found = self._sql.first(ORGANIZATION, slug=slug)
+        if found is None:
+            organization_id = new_id("org", now)
+            self._sql.run(ADD_ORGANIZATION, id=organization_id, slug=slug, name=name, created_at=micros(now))
+            return organization_id
+        known: str = found[0]
+        if found[1] != name:
+            self._sql.run(NAME_ORGANIZATION, the_id=known, name=name)
+        return known
+
+    def ensure_workspace(
+        self, organization_id: str, platform: str, external_id: str, name: str, now: datetime
+    ) -> Workspace:
+        """The workspace of that platform's id, new or known, which now has that name."""
+        key = {"organization_id": organization_id, "platform": platform, "external_id": external_id}
+        found = self._sql.first(WORKSPACE, **key)
+        workspace_id = new_id("wsp", now) if found is None else found[0]
+        if found is None:
+            self._sql.run(ADD_WORKSPACE, id=workspace_id, name=name, created_at=micros(now), **key)
+        elif found[4] != name:
+            self._sql.run(NAME_WORKSPACE, the_id=workspace_id, name=name)
+        return Workspace(workspace_id, organization_id, platform, external_id, name)
+
+    def workspaces(self, organization_id: str) -> Sequence[Workspace]:
+        """The oldest first."""
+        return [Workspace(*record) for record in self._sql.all(WORKSPACES, organization_id=organization_id)]
+
+    def teams(self, organization_id: str) -> Sequence[Team]:
+        """The living ones, in the order of the configuration."""
+        return [Team(*record) for record in self._sql.all(TEAMS.living, organization_id=organization_id)]
+
+    def skills(self, organization_id: str) -> Sequence[Skill]:
+        """The living ones, in the order of the configuration."""
+        return [Skill(*record) for record in self._sql.all(SKILLS.living, organization_id=organization_id)]
+
+    def save_teams(self, organization_id: str, teams: Sequence[Team], now: datetime) -> None:
+        """These are the teams: others are archived, their history stays."""
+        rows = [(team.slug, team.name, team.color) for team in teams]
+        TEAMS.save(self._sql, organization_id, rows, now)
+
+    def save_skills(self, organization_id: str, skills: Sequence[Skill], now: datetime) -> None:
+        """These are the skills: others are archived."""
+        SKILLS.save(self._sql, organization_id, [(skill.slug, skill.name) for skill in skills], now)

@@ -1,0 +1,186 @@
+"""Statements of SQLAlchemy Core, compiled once for each engine and run on the driver's own cursor.
+
+Core spends more on building and compiling a statement than SQLite on running it, and would eat what
+group commit wins; so it is asked once, at a statement's first use.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    JSON,
+    BindParameter,
+    ClauseElement,
+    ColumnElement,
+    Dialect,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Record = tuple[Any, ...]
+Values = Mapping[str, Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(at: datetime) -> int:
+    """An aware instant as microseconds since 1970 UTC. Raises TypeError for a naive one."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def micros_or_none(at: datetime | None) -> int | None:
+    return None if at is None else (at - EPOCH) // MICROSECOND
+
+
+def instant(value: int) -> datetime:
+    """The aware UTC instant of so many microseconds."""
+    return EPOCH + timedelta(0, 0, value)
+
+
+def instant_or_none(value: int | None) -> datetime | None:
+    return None if value is None else EPOCH + timedelta(0, 0, value)
+
+
+class Engine(StrEnum):
+    """The databases Rollcall runs on."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
+def _dialect(engine: Engine) -> Dialect:
+    if engine is Engine.SQLITE:
+        return sqlite.dialect(paramstyle="named")
+    from sqlalchemy.dialects.postgresql import psycopg
+
+    dialect: Dialect = psycopg.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+    return dialect
+
+
+def _insert(engine: Engine, table: Table) -> Any:
+    """Both engines know ON CONFLICT; Core has an insert of its own for each."""
+    if engine is Engine.SQLITE:
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
+
+
+class Statement:
+    """One statement; its values are named parameters, given anew at each run."""
+
+    __slots__ = ("_build", "_compiled")
+
+    def __init__(self, statement: ClauseElement | Callable[[Engine], ClauseElement]) -> None:
+        """`statement` may be a function of the engine where the two are built differently."""
+        self._build = statement
+        self._compiled: dict[Engine, tuple[str, Values]] = {}
+
+    def compiled(self, engine: Engine) -> tuple[str, Values]:
+        """The SQL for an engine's driver, and the parameters whose values the statement itself fixes."""
+        found = self._compiled.get(engine)
+        if found is None:
+            built = self._build(engine) if callable(self._build) else self._build
+            made = built.compile(dialect=_dialect(engine))
+            assert isinstance(made, SQLCompiler)
+            fixed = {name: bind.effective_value for name, bind in made.binds.items() if not bind.required}
+            found = self._compiled[engine] = (str(made), fixed)
+        return found
+
+
+def named(table: Table, *columns: str) -> dict[str, BindParameter[Any]]:
+    """A parameter of its column's name and type for each of them, or for all."""
+    return {name: bindparam(name, type_=table.c[name].type) for name in columns or list(table.c.keys())}
+
+
+def upsert(
+    table: Table,
+    *,
+    change: Sequence[str] = (),
+    where: Callable[[Any], ColumnElement[bool]] | None = None,
+    leave_out: Sequence[str] = (),
+) -> Statement:
+    """Insert a row of all columns (save `leave_out`); where its key exists, change the columns named.
+
+    `where` answers, given the row that would be inserted, whether to change. RETURNING yields one
+    record if a row was inserted or changed, none otherwise.
+    """
+
+    def build(engine: Engine) -> ClauseElement:
+        columns = [column.name for column in table.c if column.name not in leave_out]
+        insert = _insert(engine, table).values(named(table, *columns))
+        key = list(table.primary_key.columns)
+        if not change:
+            insert = insert.on_conflict_do_nothing(index_elements=key)
+        else:
+            insert = insert.on_conflict_do_update(
+                index_elements=key,
+                set_={name: insert.excluded[name] for name in change},
+                where=None if where is None else where(insert.excluded),
+            )
+        returned: ClauseElement = insert.returning(key[0])
+        return returned
+
+    return Statement(build)
+
+
+def listed(engine: Engine, name: str) -> Select[str]:
+    """The members of a JSON list of strings given as one parameter, for `IN`."""
+    if engine is Engine.SQLITE:
+        return select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value)
+    return select(func.json_array_elements_text(cast(bindparam(name, type_=Text), JSON)))
+
+
+class Cursor(Protocol):
+    """What both drivers' cursors have in common. The result may be the cursor itself."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def execute(self, sql: str, values: Any = ..., /) -> Any: ...
+    def executemany(self, sql: str, rows: Any, /) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Sql:
+    """Runs statements on one cursor, inside whatever transaction that is in."""
+
+    __slots__ = ("_cursor", "engine", "writing")
+
+    def __init__(self, cursor: Cursor, engine: Engine, *, writing: bool) -> None:
+        self._cursor = cursor
+        self.engine = engine
+        self.writing = writing
+
+    def all(self, statement: Statement, **values: Any) -> list[Record]:
+        sql, fixed = statement.compiled(self.engine)
+        values.update(fixed)
+        self._cursor.execute(sql, values)
+        return self._cursor.fetchall()
+
+    def first(self, statement: Statement, **values: Any) -> Record | None:
+        # All of them, because a statement not read to its end is still in progress for SQLite.
+        records = self.all(statement, **values)
+        return records[0] if records else None
+
+    def run(self, statement: Statement, **values: Any) -> int:
+        """How many rows it changed."""
+        sql, fixed = statement.compiled(self.engine)
+        values.update(fixed)
+        self._cursor.execute(sql, values)
+        return self._cursor.rowcount
+
+    def many(self, statement: Statement, rows: Sequence[Values]) -> None:
+        """Once for each of the rows."""
+        if rows:
+            sql, fixed = statement.compiled(self.engine)
+            self._cursor.executemany(sql, [{**row, **fixed} for row in rows] if fixed else rows)
