@@ -150,7 +150,7 @@ class GuildFeed:
             self._forget()
             self._steps = deque(step for step in self._steps if not isinstance(step, Sighting))
             self._steps.append(Begin())
-        if self._working is None or self._working.done():
+        if not self.working:
             self._working = asyncio.create_task(self._work(), name=f"discord feed {self.guild.id}")
 
     async def _work(self) -> None:
@@ -293,6 +293,11 @@ class GuildFeed:
             log.info("a member could not be looked up: %s", type(trouble).__name__)
         else:
             await self._renew(profile_of(member, self._roles))
+
+    @property
+    def working(self) -> bool:
+        """Whether a step is not durable yet."""
+        return self._working is not None and not self._working.done()
 
     async def settled(self) -> None:
         """Returns when every step was done."""

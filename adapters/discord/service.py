@@ -159,7 +159,7 @@ class DiscordService:
             serving.cancel()
             await asyncio.gather(serving, refused, return_exceptions=True)
             self.feeds.lost(self._core.clock.now())
-            await connection.close()
+            await _closed(connection)
         return None
 
     async def _closed_for(self, code: int) -> None:
@@ -174,10 +174,10 @@ class DiscordService:
 
     async def _stop_for_good(self, trouble: str) -> None:
         """No further call to Discord until somebody restarts Rollcall."""
-        self._tell("stopped", trouble)
         self.feeds.lost(self._core.clock.now())
+        self._tell("stopped", trouble)
         if self._connection is not None:
-            await self._connection.close()
+            await _closed(self._connection)
             self._connection = None
         await asyncio.Event().wait()
 
@@ -285,6 +285,8 @@ class DiscordService:
                 )
             except discord.Forbidden:
                 workspace = await self._core.workspace("discord", str(guild.id), guild.name)
+                # The feed's beginning clears the guild's banner, so it comes first.
+                await self.feeds.settled()
                 self._core.report(
                     "discord",
                     workspace.id,
@@ -361,6 +363,11 @@ class DiscordService:
         except (discord.DiscordException, OSError, aiohttp.ClientError, TimeoutError) as trouble:
             log.warning("a message was not sent: %s", _in_short(trouble))
             raise RetryLater from None
+
+
+async def _closed(connection: Connection) -> None:
+    """Close a client whole, even if we are cancelled meanwhile: half closed, it keeps its sockets."""
+    await asyncio.shield(asyncio.ensure_future(connection.close()))
 
 
 def _in_short(trouble: Exception) -> str:

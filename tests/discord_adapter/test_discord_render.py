@@ -92,7 +92,7 @@ def test_row_28_nothing_a_person_typed_leaves_its_place_in_a_message(nasty: str)
     assert embed.description is not None
     without_ours = re.sub(r"\*\*(?:\\.|[^\\*])+\*\*|`[^`]*`|<t:\d+:t>", "", embed.description)
     assert disarmed(without_ours)
-    assert embed.description.count("\n") == 4
+    assert embed.description.count("\n") <= 4
 
 
 spans: st.SearchStrategy[Span] = st.one_of(

@@ -1,0 +1,440 @@
+"""Commands and buttons over real sockets: deadlines, duplicates, refusals, registration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from discord_adapter.house import HurriedClock, RecordingCore, live, running
+from fakes.discord_model import MANAGE_GUILD, Guild
+from fakes.discord_server import FakeDiscord
+
+from adapters.discord.commands import digest, payload
+from adapters.discord.invite import application_id_of, invite_url
+from adapters.discord.service import DiscordService
+from bot.commands import TABLE
+from bot.domain.agent import Identity, Workspace
+from bot.domain.errors import Unavailable
+from bot.message import Button, Message
+from bot.ports import Command, PersonKind, RetryLater, Undeliverable
+
+
+@asynccontextmanager
+async def at_work(
+    core: RecordingCore, **settings: Any
+) -> AsyncIterator[tuple[FakeDiscord, Guild, DiscordService]]:
+    """The adapter, connected, with its commands registered in one guild."""
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        async with running(fake, core, **settings) as service:
+            await live(core, guild)
+            await core.until(lambda: any(core.settings.values()), "commands registered")
+            yield fake, guild, service
+
+
+def asking(label: str = "Back", action: str = "available", **arguments: str) -> Message:
+    """A message with one button."""
+    return Message(lines=(("Away",),), buttons=(Button(label, action, tuple(arguments.items())),))
+
+
+def test_every_command_of_the_table_is_registered() -> None:
+    registered = {command["name"]: command for command in payload()}
+    below = {option["name"] for option in registered["presence"]["options"]}
+    for spec in TABLE:
+        top, _, sub = spec.name.partition(" ")
+        assert sub in below if sub else top in registered
+    assert {"available", "away", "who"} <= below
+    assert len(below) <= 25
+
+
+def test_other_names_make_another_digest() -> None:
+    assert digest(payload({"away": "brb"})) != digest(payload()) == digest(payload())
+
+
+async def test_a_command_carries_who_where_and_what() -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria", nick="María")
+        reply = await fake.slash(maria, guild, "away", until="30m", reason="lunch")
+        assert reply.ephemeral
+        assert not reply.failed
+        assert fake.violations == []
+    command = core.commands[0]
+    assert command.name == "away"
+    assert command.arguments == {"until": "30m", "reason": "lunch"}
+    assert command.text is None
+    assert command.person.workspace_id == f"ws_{guild.id}"
+    profile = command.person.profile
+    assert (profile.external_id, profile.name, profile.kind) == (str(maria.id), "María", PersonKind.MEMBER)
+    assert profile.avatar_url.startswith("https://cdn.discordapp.com/")
+    assert not profile.is_admin
+    assert not profile.may_enrol
+
+
+@pytest.mark.parametrize("typed", ["who", "presence who"])
+async def test_common_commands_work_below_the_group_too(typed: str) -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, _):
+        await fake.slash(fake.add_member(guild, "maria"), guild, typed, team="billing")
+    assert (core.commands[0].name, core.commands[0].arguments) == ("who", {"team": "billing"})
+
+
+async def test_a_person_is_named_by_their_id_with_what_discord_knows_of_them() -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, _):
+        maria, tom = fake.add_member(guild, "maria"), fake.add_member(guild, "tom", nick="Tom T")
+        await fake.slash(maria, guild, "presence why", agent=tom)
+    command = core.commands[0]
+    assert command.arguments == {"agent": str(tom.id)}
+    assert [(one.external_id, one.name) for one in command.mentioned] == [(str(tom.id), "Tom T")]
+
+
+async def test_manage_server_makes_an_admin_and_a_configured_role_lets_enrol() -> None:
+    """Asked each time: a permission taken away counts with the next command."""
+    core = RecordingCore()
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        boss = fake.add_role(guild, "boss", permissions=MANAGE_GUILD)
+        support = fake.add_role(guild, "support")
+        maria = fake.add_member(guild, "maria", roles=[boss, support])
+        async with running(fake, core, agent_roles=(str(support.id),)):
+            await core.until(lambda: any(core.settings.values()), "commands registered")
+            await fake.slash(maria, guild, "who")
+            fake.take_role(maria, guild, boss)
+            fake.take_role(maria, guild, support)
+            await fake.slash(maria, guild, "who")
+    first, second = (command.person.profile for command in core.commands)
+    assert (first.is_admin, first.may_enrol) == (True, True)
+    assert (second.is_admin, second.may_enrol) == (False, False)
+
+
+async def test_configured_names_are_registered_and_understood() -> None:
+    core = RecordingCore()
+    async with at_work(core, names={"away": "brb", "presence": "roll"}) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        await fake.slash(maria, guild, "brb", until="30m")
+        await fake.slash(maria, guild, "roll me")
+    assert [command.name for command in core.commands] == ["away", "presence me"]
+
+
+async def test_suggestions_come_from_the_core() -> None:
+    core = RecordingCore()
+    core.suggestions = [("Billing", "billing"), ("x" * 200, "long"), ("", "nameless")]
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        choices = await fake.autocomplete(maria, guild, "who", "team", "bi")
+        assert choices == [
+            {"name": "Billing", "value": "billing", "name_localizations": None},
+            {"name": "x" * 100, "value": "long", "name_localizations": None},
+        ] or [choice["value"] for choice in choices] == ["billing", "long"]
+        assert fake.violations == []
+    assert core.names("suggest") == [("suggest", "who", "team", "bi")]
+
+
+async def test_what_takes_longer_than_2_s_is_deferred_and_shown_later() -> None:
+    core = RecordingCore(HurriedClock(20))
+    core.delay = 4.0
+    async with at_work(core) as (fake, guild, _):
+        reply = await fake.slash(fake.add_member(guild, "maria"), guild, "available")
+        assert reply.ephemeral
+        assert "available" in reply.text
+        assert reply.interaction.answer == 5
+        assert fake.violations == []
+
+
+async def test_a_click_gives_the_command_again_and_replaces_its_message() -> None:
+    core = RecordingCore()
+    core.answer = lambda command: (
+        Message(lines=(("Back",),), replaces=True) if command.clicked else asking(note="billing & co")
+    )
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        reply = await fake.slash(maria, guild, "away")
+        clicked = await fake.click(maria, reply, "Back")
+        assert "Back" in clicked.text
+        assert clicked.buttons == []
+        assert clicked.message is reply.message
+        assert fake.violations == []
+    click = core.commands[1]
+    assert (click.name, click.arguments, click.clicked) == ("available", {"note": "billing & co"}, True)
+
+
+async def test_a_click_that_replaces_nothing_shows_a_new_private_message() -> None:
+    core = RecordingCore()
+    core.answer = lambda command: Message(lines=(("Help",),)) if command.clicked else asking()
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        reply = await fake.slash(maria, guild, "away")
+        clicked = await fake.click(maria, reply, "Back")
+        assert clicked.ephemeral
+        assert clicked.message is not reply.message
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+async def test_a_slow_click_is_answered_later(replaces: bool) -> None:
+    core = RecordingCore(HurriedClock(20))
+    core.answer = lambda command: (
+        Message(lines=(("Back",),), replaces=replaces) if command.clicked else asking()
+    )
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        reply = await fake.slash(maria, guild, "away")
+        core.delay = 4.0
+        clicked = await fake.click(maria, reply, "Back")
+        assert "Back" in clicked.text
+        assert clicked.interaction.answer == 6
+        assert (clicked.message is reply.message) is replaces
+        assert fake.violations == []
+
+
+async def test_a_button_in_a_direct_message_works_for_the_guild_it_belongs_to() -> None:
+    core = RecordingCore()
+    core.answer = lambda command: Message(lines=(("Back",),), replaces=True)
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        support = fake.add_role(guild, "support")
+        maria = fake.add_member(guild, "maria", roles=[support], nick="María")
+        async with running(fake, core, agent_roles=(str(support.id),)) as service:
+            await live(core, guild)
+            home = Workspace(f"ws_{guild.id}", "org", "discord", str(guild.id), "Acme")
+            identity = Identity("idn", home.id, "discord", str(maria.id))
+            await service.send_direct(identity, home, asking())
+            shown = await fake.wait_for_message(maria)
+            clicked = await fake.click(maria, shown, "Back")
+            assert "Back" in clicked.text
+            await service.send_direct(identity, home, asking())
+            kept = await fake.wait_for_message(maria, "Away")
+            fake.leave(maria, guild)
+            refused = await fake.click(maria, kept, "Back")
+            assert "does not see you" in refused.text
+    profile = core.commands[0].person.profile
+    assert core.commands[0].person.workspace_id == f"ws_{guild.id}"
+    assert (profile.name, profile.may_enrol) == ("María", True)
+    assert len(core.commands) == 1
+
+
+async def test_a_button_of_another_version_says_so() -> None:
+    core = RecordingCore()
+    core.answer = lambda command: asking(action="gone")
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        reply = await fake.slash(maria, guild, "away")
+        clicked = await fake.click(maria, reply, "Back")
+        assert "another version" in clicked.text
+    assert len(core.commands) == 1
+
+
+async def test_row_15_an_interaction_delivered_three_times_is_answered_once() -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        reply = await fake.slash(maria, guild, "available")
+        for _ in range(2):
+            fake.gateway.dispatch(
+                "INTERACTION_CREATE", reply.interaction.payload(fake.bot.id), guild_id=guild.id
+            )
+        await fake.slash(maria, guild, "who")
+        assert len(fake.calls("POST", "/interactions/*")) == 2
+    assert [command.name for command in core.commands] == ["available", "who"]
+
+
+async def test_row_15_what_arrives_too_late_to_be_answered_changes_nothing() -> None:
+    """Its sender was told that it failed, and may have decided otherwise since."""
+    core = RecordingCore(HurriedClock(1))
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        core.clock._at = core.clock._at.replace(year=core.clock._at.year + 1)
+        fake.set_deadlines(answer=-1.0)
+        reply = await fake.slash(maria, guild, "available")
+        assert reply.failed
+        await fake.wait_for_call("POST", "/interactions/*")
+        fake.set_deadlines()
+        await fake.slash(maria, guild, "who")
+    assert [command.name for command in core.commands] == ["who"]
+
+
+async def test_an_answer_that_discord_takes_no_more_is_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    core = RecordingCore(HurriedClock(20))
+    core.delay = 4.0
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        for code, status in ((10062, 404), (40060, 400)):
+            fake.fail("POST /interactions/*", status, code=code)
+            fake.fail("PATCH /webhooks/*", 404, code=10015)
+            fake.set_deadlines(answer=0.3)
+            await fake.slash(maria, guild, "available", timeout=0.3)
+    assert [record for record in caplog.records if record.exc_info or record.levelno > logging.INFO] == []
+
+
+async def test_a_database_that_takes_nothing_is_told_in_words() -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, _):
+        core.refuse = Unavailable("The database can't be written just now; try again in a moment.")
+        reply = await fake.slash(fake.add_member(guild, "maria"), guild, "available")
+        assert "try again in a moment" in reply.text.replace("\\", "")
+        core.refuse = None
+
+
+async def test_a_fault_of_ours_is_told_without_its_inside(caplog: pytest.LogCaptureFixture) -> None:
+    core = RecordingCore()
+
+    def broken(command: Command) -> Message:
+        raise RuntimeError("secret inside")
+
+    core.answer = broken
+    async with at_work(core) as (fake, guild, _):
+        reply = await fake.slash(fake.add_member(guild, "maria"), guild, "available")
+        assert "Something went wrong" in reply.text
+        assert "secret" not in reply.text
+    assert "secret inside" in caplog.text
+
+
+async def test_bots_are_not_answered() -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, _):
+        robot = fake.add_member(guild, "robot", bot=True)
+        fake.set_deadlines(answer=0.1)
+        reply = await fake.slash(robot, guild, "available")
+        assert reply.failed
+    assert core.commands == []
+
+
+async def test_commands_are_registered_again_only_when_they_change() -> None:
+    core = RecordingCore()
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        names: dict[str, str]
+        for names, count in (({}, 1), ({}, 1), ({"away": "brb"}, 2)):
+            async with running(fake, core, names=names):
+                await live(core, guild)
+                await fake.wait_for_call("PUT", "/applications/*", count=count)
+                await core.until(lambda: any(core.settings.values()), "commands registered")
+                await fake.slash(fake.add_member(guild, "maria"), guild, "who")
+        assert len(fake.calls("PUT", "/applications/*")) == 2
+
+
+@pytest.mark.parametrize("by_proxy", [False, True])
+async def test_row_16_registration_waits_as_long_as_a_429_says(by_proxy: bool) -> None:
+    core = RecordingCore()
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        fake.rate_limit("PUT /applications/*", 0.05, by_proxy=by_proxy)
+        async with running(fake, core):
+            await live(core, guild)
+            await core.until(lambda: any(core.settings.values()), "commands registered")
+        statuses = [call.status for call in fake.calls("PUT", "/applications/*")]
+        assert statuses == [429, 200]
+
+
+async def test_a_bot_invited_without_commands_is_told_how_to_repair_it() -> None:
+    core = RecordingCore()
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        fake.fail("PUT /applications/*", 403, code=50001)
+        async with running(fake, core):
+            await core.until(lambda: f"ws_{guild.id}" in core.banners, "a banner")
+            assert "scope=bot+applications.commands" in core.banners[f"ws_{guild.id}"]
+
+
+async def test_row_16_an_answer_survives_a_429_without_via_and_a_502() -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, _):
+        maria = fake.add_member(guild, "maria")
+        fake.rate_limit("POST /interactions/*", 0.05, by_proxy=True)
+        assert "available" in (await fake.slash(maria, guild, "available")).text
+        fake.fail("POST /interactions/*", 502)
+        assert "who" in (await fake.slash(maria, guild, "who")).text
+
+
+async def test_a_direct_message_is_sent_once_though_its_answer_is_lost() -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, service):
+        maria = fake.add_member(guild, "maria")
+        home = Workspace(f"ws_{guild.id}", "org", "discord", str(guild.id), "Acme")
+        identity = Identity("idn", home.id, "discord", str(maria.id))
+        sent = await service.send_direct(identity, home, asking())
+        assert (await fake.wait_for_message(maria)).id == int(sent)
+        assert fake.violations == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "raised"),
+    [
+        (403, 50007, Undeliverable),
+        (404, 10003, Undeliverable),
+        (503, 0, RetryLater),
+        (400, 50035, RetryLater),
+    ],
+)
+async def test_row_16_what_discord_refuses_is_told_apart(
+    status: int, code: int, raised: type[Exception]
+) -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, service):
+        maria = fake.add_member(guild, "maria")
+        home = Workspace(f"ws_{guild.id}", "org", "discord", str(guild.id), "Acme")
+        fake.fail("POST /channels/*/messages", status, 9, code=code)
+        with pytest.raises(raised):
+            await service.send_direct(Identity("idn", home.id, "discord", str(maria.id)), home, asking())
+
+
+async def test_row_16_a_long_429_is_passed_on_and_no_more_is_called() -> None:
+    """A ban by Discord's edge counts against the address; every further call would prolong it."""
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, service):
+        channel = next(iter(guild.channels))
+        fake.rate_limit("POST /channels/*/messages", 3600.0, by_proxy=True)
+        for _ in range(3):
+            with pytest.raises(RetryLater) as later:
+                await service.post(f"{guild.id}/{channel}", asking())
+            assert later.value.after is not None
+            assert 3000 < later.value.after <= 3600
+        assert len(fake.calls("POST", "/channels/*/messages")) == 1
+
+
+async def test_a_message_is_posted_in_a_channel_and_pings_nobody() -> None:
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, service):
+        channel = next(iter(guild.channels.values()))
+        sent = await service.post(f"{guild.id}/{channel.id}", Message(lines=(("@everyone <@1>",),)))
+        message = await fake.wait_for_message(channel)
+        assert str(message.id) == sent
+        body = fake.calls("POST", f"/channels/{channel.id}/messages")[0].body
+        assert body["allowed_mentions"]["parse"] == []
+        assert fake.violations == []
+        with pytest.raises(Undeliverable, match="guild/channel"):
+            await service.post("general", asking())
+
+
+async def test_before_it_is_connected_messages_wait() -> None:
+    core = RecordingCore()
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        fake.refuse_connections(1000)
+        async with running(fake, core) as service:
+            with pytest.raises(RetryLater):
+                await service.post(f"{guild.id}/1", asking())
+
+
+def test_the_invitation_asks_for_what_is_needed() -> None:
+    url = invite_url("123", guild_id="456")
+    assert url.startswith("https://discord.com/oauth2/authorize?client_id=123&")
+    assert "scope=bot+applications.commands" in url
+    assert "permissions=19456" in url
+    assert "guild_id=456" in url
+
+
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [
+        ("MTIzNDU2Nzg5MDEyMzQ1Njc4.GhJk.abc", "123456789012345678"),
+        ("nonsense", None),
+        ("", None),
+        ("é.x", None),
+    ],
+)
+def test_a_token_names_its_application(token: str, found: str | None) -> None:
+    assert application_id_of(token) == found
