@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -28,6 +28,7 @@ from pydantic import (
 from bot.domain.errors import RollcallError
 from bot.domain.facts import OnReturn, Policy, SlackAway
 
+T = TypeVar("T", bound="Table")
 _DURATION = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?")
 ENVIRONMENT_PREFIX = "ROLLCALL_"
 
@@ -332,10 +333,16 @@ def load_config(path: Path | None, environment: Mapping[str, str] | None = None)
             raise ConfigError(f"{path} is not TOML {where.group() if where else ''}".rstrip() + ".") from None
     _lay_over(table, os.environ if environment is None else environment)
     _read_secret_files(table, path.parent if path else Path())
+    return read_table(Config, table)
+
+
+def read_table(model: type[T], table: Mapping[str, Any], name: str = "") -> T:
+    """Check a table of the configuration; `name` is how it is called there. Platforms from outside
+    read their own `[platforms.…]` by it. Raises ConfigError, which never shows a value."""
     try:
-        return Config.model_validate(table)
+        return model.model_validate(dict(table))
     except ValidationError as problems:
-        raise ConfigError("\n".join(_told(problems, table))) from None
+        raise ConfigError("\n".join(_told(problems, model, name))) from None
 
 
 def _lay_over(table: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -372,13 +379,13 @@ def _read_secret_files(table: dict[str, Any], beside: Path) -> None:
                 raise ConfigError(f"{name}.{key}: {file} can't be read: {type(problem).__name__}.") from None
 
 
-def _told(problems: ValidationError, table: dict[str, Any]) -> list[str]:
+def _told(problems: ValidationError, model: type[Table], name: str) -> list[str]:
     """One sentence a fault: the key, the rule, and for an unknown key the nearest right one."""
     told = []
     for problem in problems.errors(include_input=False, include_url=False, include_context=False):
-        where = ".".join(str(step) for step in problem["loc"])
+        where = ".".join(str(step) for step in (*([name] if name else []), *problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            known = _known_keys(problem["loc"][:-1])
+            known = _known_keys(model, problem["loc"][:-1])
             near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}."
             told.append(f"{where} is not a key; {hint}")
@@ -389,8 +396,7 @@ def _told(problems: ValidationError, table: dict[str, Any]) -> list[str]:
     return told
 
 
-def _known_keys(steps: tuple[int | str, ...]) -> list[str]:
-    model: Any = Config
+def _known_keys(model: Any, steps: tuple[int | str, ...]) -> list[str]:
     for step in steps:
         if isinstance(step, int):
             continue

@@ -1,0 +1,134 @@
+"""`rollcall demo`: the real program with a made-up team, on a database of its own, in this terminal."""
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.console.cast import PEOPLE, Cast
+from adapters.console.service import LOCAL, NAME, ConsolePlatform
+from bot.config import Config, read_table
+from bot.logs import set_up_logs
+from bot.service import keys
+
+if TYPE_CHECKING:
+    from bot.wiring import Program
+
+GRACE = timedelta(seconds=45)
+"""The shortest a console may have: three beats of 15 s. It is 65 s by default."""
+SETTLING = timedelta(seconds=5)
+"""Only one terminal is to be waited for after a start; by default it is 60 s."""
+SCOPES = ("read", "presence")
+KEY_LASTS = timedelta(days=1)
+FILE = "demo.sqlite3"
+
+
+def run_demo(port: int, data: Path | None, seconds: float | None, serve: Callable[..., int]) -> int:
+    """Run it until Ctrl-C, SIGTERM or for so many seconds; `serve` runs a configured program.
+
+    `port` 0: any free one. `data` None: in a temporary folder, which is removed at the end.
+    Answers the exit code.
+    """
+    with ExitStack() as stack:
+        if data is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-demo-")))
+        else:
+            folder = data.absolute()
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as problem:
+                sys.stderr.write(f"--data {data} can't be used: {problem.strerror}.\n")
+                return 1
+        config = configuration(folder, port)
+        set_up_logs(config.log)
+        # A closed terminal must not leave the folder behind.
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+        return serve(config, Demo(folder if data is not None else None).started, seconds)
+
+
+def configuration(folder: Path, port: int) -> Config:
+    """The demo's configuration, as a file would say it."""
+    mine = [f"{NAME}:{LOCAL}:{person}" for person, _, _ in PEOPLE]
+    alex, maria, ben, chloe, dev, emma = mine
+    return read_table(
+        Config,
+        {
+            "organization": {"name": "Demo support", "leads": [alex]},
+            "database": {"url": f"sqlite:///{folder / FILE}"},
+            "http": {"port": port},
+            "log": {"level": "error"},
+            "presence": {"console_grace": GRACE, "settling": SETTLING},
+            "team": [
+                {"slug": "support", "name": "Support", "everyone": True},
+                {"slug": "billing", "name": "Billing", "members": [alex, ben, emma]},
+            ],
+            "skill": [
+                {"slug": "refunds", "name": "Refunds", "agents": [ben, emma]},
+                {"slug": "spanish", "name": "Spanish", "agents": [maria, chloe]},
+                {"slug": "hindi", "name": "Hindi", "agents": [dev]},
+            ],
+            "platforms": {
+                NAME: {"people": [dict(zip(("id", "name", "zone"), one, strict=True)) for one in PEOPLE]}
+            },
+        },
+    )
+
+
+class Demo:
+    """Puts the cast beside the prompt once the program listens, and says what can be tried."""
+
+    def __init__(self, kept: Path | None) -> None:
+        self._kept = kept
+
+    def started(self, program: "Program") -> None:
+        """The program listens; the console has not begun yet."""
+        console = program.platforms[NAME]
+        assert isinstance(console, ConsolePlatform)
+        cast = Cast(console, program.core.roster, GRACE.total_seconds())
+        cast.resume()
+        prompt = console.beside
+
+        async def perform() -> None:
+            await cast.enter()
+            key = await program.store.write(
+                lambda tx: keys.create(
+                    tx, program.core.organization_id, "demo", SCOPES, program.clock.now(), KEY_LASTS
+                )
+            )
+            assert program.http is not None
+            await program.http.app.access.refresh()
+            maria = program.core.roster.identity(console.workspace_id, "maria")
+            agent_id = maria[0].id if maria is not None else ""
+            console.screen.write(self.banner(console.screen.interactive, program.http.address, key, agent_id))
+            async with asyncio.TaskGroup() as group:
+                for part in (*prompt, cast.play, cast.watch):
+                    group.create_task(part())
+
+        console.beside = [perform]
+
+    def banner(self, interactive: bool, api: str, key: str, agent_id: str) -> str:
+        """What stands at the top: where the API is, and what can be tried."""
+        paths = (
+            "/v1/availability?team=support",
+            "/v1/agents",
+            f"/v1/agents/{agent_id}/eligibility?team=support",
+        )
+        calls = "\n".join(f"curl -sH 'Authorization: Bearer {key}' '{api}{path}'" for path in paths)
+        kept = f"is kept in {self._kept}" if self._kept else "is thrown away at the end"
+        you = (
+            "You are Alex, a lead. Type /available, /brb 30m lunch, /whosin or /presence me;\n"
+            "/as maria makes you Maria, /quiet hides the others, Tab completes, Ctrl-C leaves.\n\n"
+            if interactive
+            else ""
+        )
+        return (
+            "\nRollcall with a made-up team: Maria, Ben, Chloe, Dev and Emma come and go by themselves.\n"
+            f"Who loses the connection is Offline after {GRACE.total_seconds():.0f} s; "
+            f"all that happens {kept}.\n\n"
+            f"api {api}\nkey {key}\n\nIn another terminal:\n{calls}\n\n{you}"
+        )
