@@ -210,7 +210,7 @@ def db_upgrade(path: Path | None) -> None:
     from bot import wiring
 
     url = _database(path)
-    click.echo(f"The database is at version {_run_db(lambda: wiring.upgrade_database(url))}.")
+    click.echo(f"The database is at schema {_run_db(lambda: wiring.upgrade_database(url))}.")
 
 
 @db.command("check")

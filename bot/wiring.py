@@ -168,20 +168,21 @@ def open_program(config: Config, clock: Clock | None = None) -> Program:
     from storage.database import ensure_schema, open_store
 
     url = config.database.url.get_secret_value()
-    ensure_schema(url)
-    store = open_store(url, config.database.durability)
-    return Program(config, store, clock or SystemClock())
+    clock = clock or SystemClock()
+    ensure_schema(url, clock.now())
+    return Program(config, open_store(url, config.database.durability), clock)
 
 
 # --- what the command line needs of adapters and storage ---
 
 
-def upgrade_database(url: str) -> str:
-    """Bring the tables up to date; answers the version they are at."""
-    from storage import database
+def upgrade_database(url: str) -> str | None:
+    """Bring the tables up to date; answers the revision they are at."""
+    from adapters.clock import SystemClock
+    from storage import schema
 
-    database.upgrade(url)
-    return database.current_revision(url)
+    schema.upgrade(url, SystemClock().now())
+    return schema.current_revision(url)
 
 
 def check_database(url: str) -> list[str]:
