@@ -10,12 +10,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import uvicorn
+from fakes.slack import FakeSlack
+
 from adapters.slack.app import SlackPlatform
 from bot.config import SlackTable
 from bot.domain.agent import Workspace
 from bot.message import Button, Message
 from bot.ports import Clock, Command, Profile, Sighting, Tracked
-from fakes.slack import FakeSlack
+
+
+async def eventually(look: Callable[[], object], within: float = 5.0) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(within):
+        while not look():
+            await asyncio.sleep(0.005)  # what is looked at tells nobody
 
 
 class RealClock:
@@ -56,8 +64,8 @@ class MovedClock:
         end = self.at + timedelta(seconds=seconds)
         while True:
             await self.settled(sleepers)
-            due = min((when for when, woken in self._sleepers if not woken.done()), default=end)
-            if due > end:
+            due = min((when for when, woken in self._sleepers if not woken.done()), default=None)
+            if due is None or due > end:
                 break
             self.at = max(self.at, due)
             for when, woken in list(self._sleepers):
@@ -65,6 +73,19 @@ class MovedClock:
                     self._sleepers.remove((when, woken))
                     woken.set_result(None)
         self.at = end
+
+    async def flow(self, done: Callable[[], object], most: float) -> None:
+        """Wake whoever sleeps, again and again, until it is so; at most so many seconds pass."""
+        end = self.at + timedelta(seconds=most)
+        async with asyncio.timeout(5):
+            while not done():
+                await asyncio.sleep(0.01)
+                for when, woken in sorted(self._sleepers, key=lambda one: one[0])[:1]:
+                    if when <= end:
+                        self.at = max(self.at, when)
+                        self._sleepers.remove((when, woken))
+                        if not woken.done():
+                            woken.set_result(None)
 
     async def settled(self, sleepers: int = 1) -> None:
         """Until so many sleep."""
@@ -104,17 +125,11 @@ class RecordingCore:
         self.reports: list[tuple[str | None, str | None]] = []
         self.watched: list[Tracked] = []
         self.workspaces: list[Workspace] = []
-        self.changed = asyncio.Condition()
         self._epoch = 0
 
-    async def _tell(self) -> None:
-        async with self.changed:
-            self.changed.notify_all()
-
-    async def until(self, look: Callable[[], bool], within: float = 5.0) -> None:
+    async def until(self, look: Callable[[], object], within: float = 5.0) -> None:
         """Wait until it is so."""
-        async with asyncio.timeout(within), self.changed:
-            await self.changed.wait_for(look)
+        await eventually(look, within)
 
     @property
     def clock(self) -> Clock:
@@ -122,10 +137,8 @@ class RecordingCore:
 
     async def dispatch(self, command: Command) -> Message:
         self.commands.append(command)
-        await self._tell()
         message = await self.answer(command)
         self.done.append(command)
-        await self._tell()
         return message
 
     async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
@@ -139,31 +152,25 @@ class RecordingCore:
     async def feed_live(self, workspace_id: str, *, resumed: bool = False) -> int:
         self._epoch += 1
         self.feed.append(("live", workspace_id, self._epoch))
-        await self._tell()
         return self._epoch
 
     async def feed_lost(self, workspace_id: str, *, since: datetime, stale: bool = False) -> None:
         self.feed.append(("lost", workspace_id, since))
-        await self._tell()
 
     async def feed_off(self, workspace_id: str) -> None:
         self.feed.append(("off", workspace_id))
-        await self._tell()
 
     async def observe(self, workspace_id: str, epoch: int, sightings: Sequence[Sighting]) -> None:
         self.sightings += [(epoch, one) for one in sightings]
-        await self._tell()
 
     def tracked(self, workspace_id: str) -> Sequence[Tracked]:
         return list(self.watched)
 
     async def profile_changed(self, workspace_id: str, profile: Profile) -> None:
         self.profiles.append(profile)
-        await self._tell()
 
     async def member_left(self, workspace_id: str, external_id: str, *, deleted: bool = False) -> None:
         self.left.append((external_id, deleted))
-        await self._tell()
 
     async def first_time(self, key: str) -> bool:
         new = key not in self.seen_keys
@@ -240,9 +247,7 @@ async def serving(slack: FakeSlack, platform: SlackPlatform) -> AsyncIterator[No
     )
     serve = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(5):
-            while not server.started:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
         slack.request_url = f"http://127.0.0.1:{port}/slack/events"
         yield

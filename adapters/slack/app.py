@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -73,18 +73,29 @@ class SlackPlatform:
         """Connects and serves until cancelled; a token that Slack refuses for good ends all calls."""
         async with aiohttp.ClientSession(timeout=CALL) as session:
             self._session = self._client.session = session
+            work = [self._until_dead(), self._sign_in(), self._poll(), self._keep_profiles()]
+            work.append(self._incoming.work_off_events())
+            if self._table.mode == "socket":
+                work.append(self._listen(session))
+            # No TaskGroup: told to stop while one of its tasks fails, Python 3.11's forgets the former.
+            tasks = [asyncio.create_task(one) for one in work]
             try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._until_dead())
-                    group.create_task(self._incoming.work_off_events())
-                    group.create_task(self._present())
-                    if self._table.mode == "socket":
-                        group.create_task(self._listen(session))
-            except* TokenDead:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+                failed = [problem for one in done if (problem := one.exception()) is not None]
+                for problem in failed:
+                    if not isinstance(problem, TokenDead):
+                        raise problem
+                await self._end(tasks)
                 await self._stopped()
             finally:
+                await self._end(tasks)
                 await self._incoming.drain(LAST_WORDS)
                 self._session = self._client.session = None
+
+    async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_dead(self) -> None:
         await self._dead.wait()
@@ -125,25 +136,22 @@ class SlackPlatform:
 
     # --- presence and profiles ---
 
-    async def _present(self) -> None:
-        home = await self._sign_in()
+    async def _poll(self) -> None:
+        home = await self.home()
         if not self._table.presence:
             await self._core.feed_off(home.workspace.id)
-        else:
-            self._poller = Poller(
-                self._web,
-                self._core,
-                self._troubles,
-                home.workspace.id,
-                home.installation.bot_user,
-                self._table.polls_per_minute,
-            )
-        async with asyncio.TaskGroup() as group:
-            if self._poller is not None:
-                group.create_task(self._poller.run())
-            group.create_task(self._keep_profiles(home))
+            return
+        self._poller = Poller(
+            self._web,
+            self._core,
+            self._troubles,
+            home.workspace.id,
+            home.installation.bot_user,
+            self._table.polls_per_minute,
+        )
+        await self._poller.run()
 
-    async def _sign_in(self) -> Home:
+    async def _sign_in(self) -> None:
         began = self._core.clock.now()
         answer = await self._web.patiently("auth.test", before_sleep=lambda state: self._down(state, began))
         self._troubles.clear("sign in")
@@ -162,18 +170,19 @@ class SlackPlatform:
         external = installation.external_id(installation.team_id)
         workspace = await self._core.workspace("slack", external, installation.team_name)
         home = Home(installation, workspace, People(self._web, self._core.clock, installation))
-        if self._home is None or self._home.done():
-            self._home = asyncio.get_running_loop().create_future()
-        self._home.set_result(home)
+        waited_for = self._home
+        if waited_for is None or waited_for.done():
+            self._home = waited_for = asyncio.get_running_loop().create_future()
+        waited_for.set_result(home)
         log.info("Signed in to %s", external)
-        return home
 
     def _down(self, state: RetryCallState, began: datetime) -> None:
         if state.attempt_number > 1:
             self._troubles.raise_("sign in", unreachable(began, "nothing works in Slack."))
 
-    async def _keep_profiles(self, home: Home) -> None:
+    async def _keep_profiles(self) -> None:
         """Look agents up again, slowly: a `user_change` of while we were away is never delivered."""
+        home = await self.home()
         while True:
             for one in list(self._core.tracked(home.workspace.id)):
                 try:

@@ -78,6 +78,7 @@ class Incoming:
         self._by_name = {f"/{shown}": name for name, shown in names.items()}
         self._events: asyncio.Queue[Json] = asyncio.Queue(WAITING)
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._answering: dict[str, asyncio.Task[Rendered | None]] = {}
         self.app = AsyncApp(
             name="rollcall",
             client=client,
@@ -102,7 +103,13 @@ class Incoming:
     # --- commands and clicks ---
 
     async def _on_command(self, body: Json) -> BoltResponse:
-        answer = self._begin(self._commanded(body))
+        key = f"slack:command:{body['trigger_id']}"
+        if under_way := self._answering.get(key):
+            # Slack takes the first acknowledgement of an envelope: the one with the reply goes ahead.
+            await asyncio.wait({under_way}, timeout=ANSWER)
+            return BoltResponse(status=200, body="")
+        answer = self._answering[key] = self._begin(self._commanded(body, key))
+        answer.add_done_callback(lambda _: self._answering.pop(key))
         await asyncio.wait({answer}, timeout=ANSWER)
         if not answer.done():
             self._begin(self._follow(answer, body["response_url"]))
@@ -123,9 +130,8 @@ class Incoming:
         if rendered is not None:
             await self._sending.respond(url, rendered)
 
-    async def _commanded(self, body: Json) -> Rendered | None:
+    async def _commanded(self, body: Json, key: str) -> Rendered | None:
         """The reply; None for a delivery that was here before."""
-        key = f"slack:command:{body['trigger_id']}"
         if not await self._first_time(key):
             return None
         name = self._by_name.get(body["command"])

@@ -63,7 +63,10 @@ class SignedRequests:
         # The verifier raises on anything else: int() of a word, compare_digest of what is not ASCII.
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) < 15 and signature.isascii()):
             return False
-        return self._verifier.is_valid(body, stamp, signature)
+        try:
+            return self._verifier.is_valid(body, stamp, signature)
+        except UnicodeDecodeError:
+            return False
 
 
 def _makes_sense(body: bytes, content_type: str) -> bool:

@@ -39,7 +39,7 @@ log = logging.getLogger("rollcall.slack")
 class Connection(SocketModeClient):
     """One WebSocket, which says when it is over instead of replacing itself."""
 
-    def __init__(self, web: Web, app_token: str, ping_interval: float = PING) -> None:
+    def __init__(self, web: Web, app_token: str, ping_interval: float) -> None:
         super().__init__(
             app_token, logger=library_logger(), web_client=web.client, ping_interval=ping_interval
         )
@@ -61,7 +61,7 @@ class Connection(SocketModeClient):
         """Called by the library when the socket closed, or no pong came for four pings."""
         self.over.set()
 
-    async def until_over(self, silent: float = SILENT) -> None:
+    async def until_over(self, silent: float) -> None:
         """Returns when this connection should be replaced."""
         loop = asyncio.get_running_loop()
         pong, heard_at = self.last_ping_pong_time, loop.time()
@@ -118,7 +118,7 @@ class SocketMode:
                     self._retire(current, RETIRE)
                 current = fresh
                 began = asyncio.get_running_loop().time()
-                await current.until_over()
+                await current.until_over(SILENT)
                 log.info("The socket is replaced: %s", current.reason)
                 if current.reason not in {"warning", "refresh_requested"}:
                     self._retire(current, 0.0)
@@ -155,7 +155,7 @@ class SocketMode:
 
     async def _try(self) -> Connection:
         opened = await self._web.call("apps.connections.open")
-        connection = Connection(self._web, self._app_token)
+        connection = Connection(self._web, self._app_token, PING)
         connection.wss_uri = opened["url"]
         connection.socket_mode_request_listeners.append(self._handle)  # type: ignore[arg-type]
         try:

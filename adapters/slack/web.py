@@ -13,7 +13,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, stop_never
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity import wait_exponential_jitter as growing
 
 from bot.ports import Clock, RetryLater
@@ -115,10 +115,11 @@ class Web:
         **arguments: Any,
     ) -> AsyncSlackResponse:
         """Calls until it comes through, for about `within` seconds (None: for ever), then RetryLater."""
+        began = self._clock.monotonic()
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(RetryLater),
             wait=wait_as_told,
-            stop=stop_never if within is None else stop_after_delay(within),
+            stop=lambda _: within is not None and self._clock.monotonic() - began >= within,
             sleep=self._clock.sleep,
             before_sleep=before_sleep,
             reraise=True,
