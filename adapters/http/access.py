@@ -1,0 +1,80 @@
+"""Who asks: keys in memory, read again every few seconds, and how often each may ask."""
+
+import logging
+from datetime import datetime
+
+from adapters.http.limits import MOST_ADDRESSES, WRONG_KEYS_PER_MINUTE, Buckets
+from adapters.http.problems import UNAUTHORIZED, Problem
+from bot.core import Rollcall
+from bot.domain.errors import Unavailable
+from bot.ports import ApiKey
+from bot.service import keys as service
+
+log = logging.getLogger("rollcall.http")
+READ_AGAIN = 5.0
+"""Seconds between readings of the keys: a key made or revoked by another process counts within 10 s."""
+NOTE_USE = 60.0
+"""Seconds between notes of when keys were last used."""
+MOST_KEYS = 100_000
+
+
+class Access:
+    """The keys of one organization."""
+
+    def __init__(self, core: Rollcall, per_minute: int) -> None:
+        self._core = core
+        self._keys: dict[bytes, ApiKey] = {}
+        self._used: dict[str, datetime] = {}
+        self._wrong = Buckets(WRONG_KEYS_PER_MINUTE, MOST_ADDRESSES)
+        self.limits = Buckets(per_minute, MOST_KEYS)
+
+    async def refresh(self) -> None:
+        """Read the keys again. Raises Unavailable, and then keeps those it knows."""
+        organization_id = self._core.organization_id
+        found = await self._core.store.read(lambda tx: tx.ledger.keys(organization_id))
+        self._keys = service.by_id(found, organization_id)
+        self.limits.keep(key.id for key in self._keys.values())
+
+    async def note_use(self) -> None:
+        """Write down when keys were last used."""
+        used, self._used = self._used, {}
+        if used:
+            try:
+                await self._core.store.write(lambda tx: tx.ledger.touch_keys(used))
+            except Unavailable:
+                self._used = used | self._used
+
+    async def keep_fresh(self) -> None:
+        """Read the keys again every few seconds, until cancelled."""
+        clock = self._core.clock
+        noted = clock.monotonic()
+        while True:
+            await clock.sleep(READ_AGAIN)
+            try:
+                await self.refresh()
+                if clock.monotonic() - noted >= NOTE_USE:
+                    noted = clock.monotonic()
+                    await self.note_use()
+            except Unavailable as problem:
+                log.warning("the keys can't be read again: %s", problem.sentence)
+            except Exception:
+                log.exception("the keys can't be read again")
+
+    def check(self, authorization: bytes, now: datetime) -> ApiKey | None:
+        """The key in an Authorization header, or None."""
+        bearer = authorization[:7].lower() == b"bearer "
+        key = service.verify(self._keys, authorization[7:] if bearer else b"", now)
+        if key is not None:
+            self._used[key.id] = now
+        return key
+
+    def refusal(self, address: str, now: float) -> Problem:
+        """What is answered to a wrong key: always the same 401, and 429 to whoever keeps trying."""
+        wrong = self._wrong.of(address, now)
+        if wrong.take(now):
+            return UNAUTHORIZED
+        return Problem(
+            "too_many_requests",
+            f"Too many requests without a valid key came from your address; wait {wrong.wait} s.",
+            headers=[(b"retry-after", str(wrong.wait).encode())],
+        )

@@ -1,0 +1,201 @@
+"""The application: one front door for every request, hot routes behind it at once, the rest in FastAPI.
+
+The front door names the request, checks the key and its limit, turns every error into a problem
+document, and counts. It is plain ASGI, because it stands on the hot path.
+"""
+
+import logging
+from collections.abc import Mapping
+
+import structlog
+
+from adapters.http.access import Access
+from adapters.http.availability import PATH as AVAILABILITY
+from adapters.http.availability import AvailabilityRoute
+from adapters.http.exchange import (
+    JSON,
+    NO_STORE,
+    Answer,
+    Asked,
+    Receive,
+    RequestIds,
+    Scope,
+    Send,
+    document_answer,
+    own_headers,
+    problem_answer,
+    send_answer,
+)
+from adapters.http.health import Health
+from adapters.http.incoming import LARGEST_BODY, decoded
+from adapters.http.metrics import CONTENT_TYPE, Metrics
+from adapters.http.problems import Problem
+from adapters.http.refusals import forbid_unless, problem_of, too_large
+from adapters.http.routes import Routes
+from bot.core import Rollcall
+from bot.ports import AsgiApp
+
+log = logging.getLogger("rollcall.http")
+
+
+class Front:
+    """The ASGI application."""
+
+    def __init__(self, core: Rollcall, mounts: Mapping[str, AsgiApp]) -> None:
+        self._core = core
+        self._clock = core.clock
+        self._mounts = dict(mounts)
+        self._ids = RequestIds()
+        self.access = Access(core, core.config.http.rate_per_minute)
+        self.health = Health(core)
+        self.metrics = Metrics(core)
+        self._count = self.metrics.requests.add
+        self.hot = AvailabilityRoute(core)
+        self._routes = Routes(core)
+        self._open = {
+            "/livez": self.health.live,
+            "/readyz": self.health.ready,
+            "/metrics": self._metrics,
+            "/openapi.json": self._openapi,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        began = self._clock.monotonic()
+        path: str = scope["path"]
+        mounted = self._mounts.get(path)
+        if mounted is not None:
+            await self._pass_on(mounted, scope, receive, send, began)
+            return
+        asked = Asked(scope["method"], path, self._clock.now())
+        status = 500
+        try:
+            try:
+                answer = self._enter(scope, asked, began)
+                if answer is None:
+                    status = await self._inside(scope, receive, send, asked)
+                    return
+            except Exception as problem:
+                answer = problem_answer(problem_of(problem, asked), asked.request_id)
+            status = answer.status
+            await send_answer(send, answer, asked)
+        finally:
+            self._count(asked.method, asked.route, status, self._clock.monotonic() - began)
+
+    def _enter(self, scope: Scope, asked: Asked, began: float) -> Answer | None:
+        """Read the head, check the key and its limit; a hot route is answered here."""
+        authorization = given_id = length = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value
+            elif name == b"if-none-match":
+                asked.if_none_match = value
+            elif name == b"x-request-id":
+                given_id = value
+            elif name == b"content-length":
+                length = value
+        asked.request_id = self._ids.of(given_id)
+        if length is not None and int(length) > LARGEST_BODY:
+            raise too_large()
+        if b"%" in scope["raw_path"]:
+            decoded(scope["raw_path"], "path")
+        if not asked.path.startswith("/v1/"):
+            return None
+        access = self.access
+        key = access.check(authorization or b"", asked.now)
+        if key is None:
+            client = scope.get("client")
+            raise access.refusal(client[0] if client else "", began)
+        asked.key = key
+        bucket = asked.bucket = access.limits.of(key.id, began)
+        if not bucket.take(began):
+            raise Problem(
+                "too_many_requests",
+                f"This key may ask {bucket.size} times a minute; wait {bucket.wait} s.",
+                headers=[(b"retry-after", str(bucket.wait).encode())],
+            )
+        if asked.path == AVAILABILITY and asked.method in ("GET", "HEAD"):
+            asked.route = AVAILABILITY
+            forbid_unless(asked, "read")
+            return document_answer(self.hot.answer(scope["query_string"], asked.now), asked)
+        return None
+
+    async def _inside(self, scope: Scope, receive: Receive, send: Send, asked: Asked) -> int:
+        """Whatever is not hot. Answers the status that was sent."""
+        with structlog.contextvars.bound_contextvars(request_id=asked.request_id):
+            allowed = self._allowed(asked)
+            if asked.method == "OPTIONS" and allowed:
+                answer = Answer(204, [NO_STORE, (b"allow", allowed)], b"")
+                await send_answer(send, answer, asked)
+                return answer.status
+            page = self._open.get(asked.path)
+            if page is None and asked.path != AVAILABILITY:
+                return await self._cold(scope, receive, send, asked, allowed)
+            if page is None or asked.method not in ("GET", "HEAD"):
+                raise Problem("method_not_allowed", "Only GET works here.", headers=[(b"allow", allowed)])
+            answer = await page(asked)
+            await send_answer(send, answer, asked)
+            return answer.status
+
+    def _allowed(self, asked: Asked) -> bytes:
+        """The methods of an address, for Allow; empty where there is nothing."""
+        if asked.path == AVAILABILITY or asked.path in self._open:
+            asked.route = asked.path
+            return b"GET, HEAD, OPTIONS"
+        return self._routes.allowed(asked)
+
+    async def _cold(self, scope: Scope, receive: Receive, send: Send, asked: Asked, allowed: bytes) -> int:
+        status = 500
+        started = False
+
+        async def relay(message: Scope) -> None:
+            nonlocal status, started
+            if message["type"] == "http.response.start":
+                started, status = True, message["status"]
+                extra = own_headers(asked)
+                if status == 405:
+                    extra.append((b"allow", allowed))
+                message = {**message, "headers": [*message["headers"], *extra]}
+            elif asked.method == "HEAD":
+                message = {**message, "body": b""}
+            await send(message)
+
+        method = "GET" if asked.method == "HEAD" else asked.method
+        inner = {**scope, "method": method, "rollcall": asked}
+        try:
+            await self._routes.app(inner, receive, relay)
+        except Exception:
+            # FastAPI has answered by its handler, and lets us know what it was.
+            if not started:
+                raise
+            log.exception("a request failed")
+        return status
+
+    async def _metrics(self, asked: Asked) -> Answer:
+        return Answer(200, [(b"content-type", CONTENT_TYPE), NO_STORE], self.metrics.page())
+
+    async def _openapi(self, asked: Asked) -> Answer:
+        return Answer(200, [JSON, (b"cache-control", b"public, max-age=300")], self._routes.openapi())
+
+    async def _pass_on(
+        self, mounted: AsgiApp, scope: Scope, receive: Receive, send: Send, began: float
+    ) -> None:
+        """A chat platform answers for itself; it is only counted."""
+        status = 500
+
+        async def relay(message: Scope) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await mounted(scope, receive, relay)
+        finally:
+            self._count(scope["method"], scope["path"], status, self._clock.monotonic() - began)
+
+
+def build_app(core: Rollcall, mounts: Mapping[str, AsgiApp]) -> Front:
+    """The application over a core; `mounts` are the chat platforms' paths, served before all others."""
+    return Front(core, mounts)

@@ -1,0 +1,117 @@
+"""Examples for the API's description. A test holds them to the documents they show."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.http.documents import (
+    AgentBody,
+    AgentPage,
+    Availability,
+    Eligibility,
+    ExternalIds,
+    LoadDocument,
+    Skills,
+    Teams,
+)
+
+_AT = "2026-11-02T09:00:00.000000Z"
+_AGENT = "agt_01k9f3tq8x7v5e2m4n6p8r0s1t"
+_COUNTS = {"available": 2, "away": 1, "offline": 4}
+_ONE: dict[str, Any] = {
+    "id": _AGENT,
+    "name": "Maria",
+    "presence": "available",
+    "since": "2026-11-02T08:00:00Z",
+    "reason": "set",
+    "source": "agent",
+    "note": "",
+    "until": None,
+    "confirmed": True,
+    "unconfirmed_since": None,
+    "routable": True,
+    "load": 1,
+    "load_known": True,
+    "capacity": 3,
+    "teams": ["support"],
+    "skills": ["french"],
+    "external_ids": {"chatwoot": "42"},
+    "zone": "Europe/Berlin",
+    "last_seen_at": "2026-11-02T08:59:00Z",
+    "identities": [
+        {
+            "platform": "slack",
+            "workspace": "T012AB3CD",
+            "external_id": "U012AB3CD",
+            "name": "Maria",
+            "present": True,
+        }
+    ],
+}
+
+EXAMPLES: Mapping[type, dict[str, Any]] = {
+    Availability: {
+        "as_of": _AT,
+        "team": "support",
+        "skills": ["french"],
+        "routable": 1,
+        "counts": _COUNTS,
+        "agents": [
+            {
+                "id": _AGENT,
+                "name": "Maria",
+                "since": "2026-11-02T08:00:00Z",
+                "load": 1,
+                "load_known": True,
+                "capacity": 3,
+                "teams": ["support"],
+                "skills": ["french"],
+                "external_ids": {"chatwoot": "42"},
+            }
+        ],
+        "feeds": [
+            {
+                "workspace": "T012AB3CD",
+                "platform": "slack",
+                "state": "live",
+                "live_at": "2026-11-02T07:00:00Z",
+            }
+        ],
+        "troubles": [],
+    },
+    AgentBody: {"as_of": _AT, **_ONE},
+    AgentPage: {"as_of": _AT, "agents": [_ONE], "next_cursor": None},
+    Eligibility: {
+        "as_of": _AT,
+        "agent_id": _AGENT,
+        "team": "support",
+        "skills": [],
+        "routable": False,
+        "reasons": [
+            {"code": "at_capacity", "sentence": "Holding as many units as they can take."},
+        ],
+    },
+    ExternalIds: {"as_of": _AT, "agent_id": _AGENT, "external_ids": {"chatwoot": "42"}},
+    LoadDocument: {
+        "as_of": _AT,
+        "agent_id": _AGENT,
+        "kept": True,
+        "load": 2,
+        "load_known": True,
+        "capacity": 3,
+        "expires_at": "2026-11-02T09:05:00Z",
+    },
+    Teams: {
+        "as_of": _AT,
+        "teams": [{"slug": "support", "name": "Support", "routable": 1, "counts": _COUNTS}],
+    },
+    Skills: {
+        "as_of": _AT,
+        "skills": [{"slug": "french", "name": "French", "routable": 1, "counts": _COUNTS}],
+    },
+}
+"""A whole answer for each document."""
+
+PROBLEM_EXAMPLE: dict[str, Any] = {
+    "detail": "There is no query parameter tema; did you mean team?",
+    "request_id": "5f1c0a7be2d4-17",
+}

@@ -1,0 +1,485 @@
+"""The routes that are not hot, in FastAPI: agents, load, external ids, teams, skills."""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from functools import partial
+from heapq import nsmallest
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
+from starlette.exceptions import HTTPException
+
+from adapters.http import openapi
+from adapters.http.availability import known_skills, known_team
+from adapters.http.documents import (
+    REASONS,
+    AgentBody,
+    AgentPage,
+    Eligibility,
+    ExternalIds,
+    LoadDocument,
+    ReasonBody,
+    Skills,
+    TeamBody,
+    Teams,
+    agent_body,
+    counts_of,
+    encode,
+)
+from adapters.http.exchange import JSON, NO_STORE, Answer, Asked, document_answer, problem_answer
+from adapters.http.incoming import LARGEST_BODY, json_of, query_of
+from adapters.http.openapi import EXTERNAL_ID, LOAD, described
+from adapters.http.problems import Fault, Problem, bad_value
+from adapters.http.refusals import forbid_unless, problem_of, too_large
+from bot.core import Rollcall
+from bot.domain.agent import Agent
+from bot.domain.errors import NotFound, RollcallError
+from bot.ports import Load
+from bot.roster import Row
+from bot.service.externals import name_agent
+
+BODY_WITHIN = 10.0
+"""Seconds in which a body must have come."""
+AHEAD = timedelta(seconds=60)
+"""How far a reporter's clock may be ahead of ours."""
+LONGEST_LOAD = 86_400
+_WHOLE = re.compile(r"[0-9]{1,18}")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _digits(value: object) -> object:
+    if not isinstance(value, str) or not _WHOLE.fullmatch(value):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _written(value: object) -> object:
+    """Only text with an offset is an instant: a number or a naive time would be guessed at."""
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
+        raise ValueError("not an instant")
+    return value
+
+
+AgentName = Annotated[
+    str,
+    Path(
+        description="the id of an agent, or ext:<system>:<id> as another system knows them",
+        examples=["agt_01k9f3tq8x7v5e2m4n6p8r0s1t", "ext:chatwoot:42"],
+        max_length=200,
+    ),
+]
+System = Annotated[
+    str,
+    Path(
+        description="the name of a system: up to 32 small letters, digits and hyphens",
+        examples=["chatwoot"],
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
+    ),
+]
+Team = Annotated[str | None, Query(description="the slug of a team", examples=["support"])]
+OneSkill = Annotated[str | None, Query(description="the slug of a skill", examples=["french"])]
+ManySkills = Annotated[
+    list[str], Query(description="the slug of a skill; repeat it for more", examples=["french"])
+]
+PresenceName = Annotated[
+    Literal["available", "away", "offline"] | None,
+    Query(description="available, away or offline", examples=["available"]),
+]
+PageSize = Annotated[
+    int,
+    BeforeValidator(_digits),
+    Query(description="a whole number from 1 to 200", examples=[50], ge=1, le=200),
+]
+Cursor = Annotated[
+    str | None, Query(description="the next_cursor of the page before, as it was given", max_length=100)
+]
+
+
+class Body(BaseModel):
+    """A body: unknown fields are refused, and nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ExternalIdBody(Body):
+    """How a system names an agent."""
+
+    external_id: Annotated[
+        StrictStr,
+        Field(
+            description="1 to 128 characters without spaces and slashes",
+            examples=["42"],
+            pattern=r"^[^\s/]{1,128}$",
+        ),
+    ]
+
+
+class LoadBody(Body):
+    """Units of work that another system says an agent holds."""
+
+    source: Annotated[
+        StrictStr,
+        Field(
+            description="the reporting system: up to 64 small letters, digits, dots and hyphens",
+            examples=["chatwoot"],
+            pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$",
+        ),
+    ]
+    units: Annotated[
+        StrictInt, Field(description="a whole number from 0 to 10000", examples=[2], ge=0, le=10_000)
+    ]
+    as_of: Annotated[
+        AwareDatetime | None,
+        BeforeValidator(lambda value: value if value is None else _written(value)),
+        Field(
+            description="the instant of the report, with its offset, not in the future; left out: now",
+            examples=["2026-11-02T09:00:00Z"],
+        ),
+    ] = None
+    ttl_s: Annotated[
+        StrictInt,
+        Field(
+            description="how many seconds it counts from as_of: a whole number from 1 to 86400",
+            examples=[300],
+            ge=1,
+            le=LONGEST_LOAD,
+        ),
+    ] = 300
+
+
+class _Read(Request):
+    """A request whose body was read and understood before FastAPI looks at it."""
+
+    def __init__(self, request: Request, read: bytes, found: Any) -> None:
+        super().__init__(request.scope, request.receive)
+        self._read = read
+        self._found = found
+
+    async def body(self) -> bytes:
+        """The bytes."""
+        return self._read
+
+    async def json(self) -> Any:
+        """What they say."""
+        return self._found
+
+
+class StrictRoute(APIRoute):
+    """Before FastAPI reads anything: the scope, then the names in the query, then the body as JSON."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler behind our checks."""
+        inner = super().get_route_handler()
+        needed = openapi.scope_of(self.openapi_extra)
+        names = [field.alias for field in self.dependant.query_params]
+        several = [f.alias for f in self.dependant.query_params if f.field_info.annotation == list[str]]
+
+        async def handle(request: Request) -> Response:
+            asked: Asked = request.scope["rollcall"]
+            asked.route = self.path
+            forbid_unless(asked, needed)
+            query_of(request.scope["query_string"], names, several)
+            if self.body_field is not None:
+                read = await _body_of(request)
+                request = _Read(request, read, json_of(read))
+            return await inner(request)
+
+        return handle
+
+
+async def _body_of(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem("unsupported_media_type", "Send JSON, with the header Content-Type: application/json.")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            async for part in request.stream():
+                body += part
+                if len(body) > LARGEST_BODY:
+                    raise too_large()
+    except TimeoutError:
+        raise Problem(
+            "timeout",
+            f"The body did not arrive within {BODY_WITHIN:.0f} s.",
+            headers=[(b"connection", b"close")],
+        ) from None
+    return bytes(body)
+
+
+class Routes:
+    """FastAPI with its routes, over a core."""
+
+    def __init__(self, core: Rollcall) -> None:
+        self._core = core
+        self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+        self.app.router.route_class = StrictRoute
+        for kind in (Problem, RollcallError, RequestValidationError, HTTPException, Exception):
+            self.app.add_exception_handler(kind, _handled)
+        self._add()
+        self._openapi: bytes | None = None
+
+    def openapi(self) -> bytes:
+        """The description of the whole API, made when first asked for."""
+        if self._openapi is None:
+            self._openapi = openapi.document(self.app)
+        return self._openapi
+
+    def allowed(self, asked: Asked) -> bytes:
+        """The methods of an address, for Allow; empty where there is nothing."""
+        methods: set[str] = set()
+        for route in self.app.routes:
+            if isinstance(route, APIRoute) and route.path_regex.match(asked.path):
+                methods |= route.methods or set()
+                asked.route = route.path
+        if "GET" in methods:
+            methods.add("HEAD")
+        return ", ".join(sorted(methods | {"OPTIONS"})).encode() if methods else b""
+
+    def _add(self) -> None:
+        agents, one = "/v1/agents", "/v1/agents/{agent_id}"
+        external = one + "/external-ids/{system}"
+        get, put = partial(self._route, "GET"), partial(self._route, "PUT")
+        get(agents, self.agents, AgentPage, "read", "Agents, a page at a time")
+        get(one, self.agent, AgentBody, "read", "One agent")
+        get(
+            one + "/eligibility", self.eligibility, Eligibility, "read", "May this agent be offered new work?"
+        )
+        put(one + "/load", self.put_load, LoadDocument, "route", "Report units held in another system", LOAD)
+        put(
+            external,
+            self.put_external_id,
+            ExternalIds,
+            "admin",
+            "Name an agent as another system does",
+            EXTERNAL_ID,
+        )
+        self._route(
+            "DELETE", external, self.delete_external_id, ExternalIds, "admin", "Take such a name away"
+        )
+        get("/v1/teams", self.teams, Teams, "read", "All teams, with their numbers")
+        get("/v1/skills", self.skills, Skills, "read", "All skills, with their numbers")
+
+    def _route(
+        self,
+        method: str,
+        path: str,
+        endpoint: Callable[..., Any],
+        answers: type,
+        scope: str,
+        summary: str,
+        example: object = None,
+    ) -> None:
+        self.app.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            summary=summary,
+            response_model=None,
+            operation_id=endpoint.__name__,
+            responses=openapi.responses(answers, with_body=method == "PUT"),
+            openapi_extra=described(scope, example),
+        )
+
+    # --- agents ---
+
+    def _find(self, asked: Asked, name: str) -> Agent:
+        """The agent by id or `ext:<system>:<id>`, within the key's organization. Raises NotFound."""
+        roster = self._core.roster
+        if name.startswith("ext:"):
+            _, _, rest = name.partition(":")
+            system, _, external_id = rest.partition(":")
+            agent = roster.by_external(system, external_id)
+        else:
+            agent = roster.agent(name)
+        if agent is None or asked.key is None or agent.organization_id != asked.key.organization_id:
+            raise NotFound("There is no such agent. GET /v1/agents lists them all.")
+        return agent
+
+    def _row(self, asked: Asked, name: str) -> Row:
+        row = self._core.roster.row(self._find(asked, name).id, asked.now)
+        if row is None:
+            raise NotFound("There is no such agent. GET /v1/agents lists them all.")
+        return row
+
+    def _body(self, row: Row, asked: Asked) -> AgentBody:
+        return agent_body(self._core, row, self._core.roster.why_not(row.agent.id, asked.now))
+
+    async def agents(
+        self,
+        request: Request,
+        team: Team = None,
+        skill: OneSkill = None,
+        presence: PresenceName = None,
+        limit: PageSize = 50,
+        cursor: Cursor = None,
+    ) -> Response:
+        """Everybody, or those of a team, with a skill, of a presence; the longest enrolled first."""
+        asked: Asked = request.scope["rollcall"]
+        core, roster = self._core, self._core.roster
+        known_team(core, team)
+        known_skills(core, [] if skill is None else [skill])
+        after = "" if cursor is None else _cursor_of(cursor)
+        candidates = (
+            agent.id
+            for agent in roster.everyone()
+            if agent.id > after
+            and (team is None or team in agent.teams)
+            and (skill is None or skill in agent.skills)
+        )
+        found: list[Row] = []
+        ids = sorted(candidates) if presence else nsmallest(limit + 1, candidates)
+        for agent_id in ids:
+            row = roster.row(agent_id, asked.now)
+            if row is not None and (presence is None or row.verdict.presence.value == presence):
+                found.append(row)
+                if len(found) > limit:
+                    break
+        page = found[:limit]
+        more = _cursor_for(page[-1].agent.id) if len(found) > limit else None
+        return _answered(encode(AgentPage(tuple(self._body(row, asked) for row in page), more)), asked)
+
+    async def agent(self, request: Request, agent_id: AgentName) -> Response:
+        """Presence with its reason, load, teams, skills, accounts."""
+        asked: Asked = request.scope["rollcall"]
+        return _answered(encode(self._body(self._row(asked, agent_id), asked)), asked)
+
+    async def eligibility(
+        self,
+        request: Request,
+        agent_id: AgentName,
+        team: Team = None,
+        skill: ManySkills = [],  # noqa: B006  # FastAPI's way of saying "none"; never changed
+    ) -> Response:
+        """Whether the agent may be offered new work now (for a team, with skills), and why not."""
+        asked: Asked = request.scope["rollcall"]
+        core = self._core
+        skills = known_skills(core, skill)
+        found = self._find(asked, agent_id)
+        reasons = core.roster.why_not(found.id, asked.now, known_team(core, team), skills)
+        told = tuple(ReasonBody(reason, REASONS[reason]) for reason in reasons)
+        return _answered(encode(Eligibility(found.id, team, skills, not told, told)), asked)
+
+    async def put_load(self, request: Request, agent_id: AgentName, report: LoadBody) -> Response:
+        """Counts until `as_of` plus `ttl_s`; a report older than the newest one of its source is not kept."""
+        asked: Asked = request.scope["rollcall"]
+        agent = self._find(asked, agent_id)
+        as_of = asked.now if report.as_of is None else report.as_of
+        expires_at = _until(as_of, report.ttl_s)
+        if as_of > asked.now + AHEAD:
+            raise bad_value("as_of", "an instant that is not in the future", _iso(asked.now))
+        if expires_at < asked.now:
+            raise bad_value("as_of", "younger than ttl_s, or the report counts no longer", _iso(asked.now))
+        load = Load(agent.id, report.source, report.units, min(as_of, asked.now), expires_at)
+        kept = await self._core.put_load(load)
+        asked.now = self._core.clock.now()
+        row = self._row(asked, agent.id)
+        body = LoadDocument(agent.id, kept, row.load, row.load_known, agent.capacity, expires_at)
+        return _told(body, asked)
+
+    async def put_external_id(
+        self, request: Request, agent_id: AgentName, system: System, body: ExternalIdBody
+    ) -> Response:
+        """One external id a system; saying it again changes nothing, another one replaces it."""
+        return await self._name(request.scope["rollcall"], agent_id, system, body.external_id)
+
+    async def delete_external_id(self, request: Request, agent_id: AgentName, system: System) -> Response:
+        """Also right where there is none: it is gone either way."""
+        return await self._name(request.scope["rollcall"], agent_id, system, None)
+
+    async def _name(self, asked: Asked, name: str, system: str, external_id: str | None) -> Response:
+        core = self._core
+        agent, now = self._find(asked, name), asked.now
+        actor = f"key:{asked.key.id}" if asked.key else ""
+        named = await core.store.write(lambda tx: name_agent(tx, agent.id, system, external_id, actor, now))
+        facts = core.roster.facts(agent.id)
+        asked.now = core.clock.now()
+        if facts is not None:
+            core.roster.put(named, facts, asked.now)
+        return _told(ExternalIds(agent.id, dict(named.externals)), asked)
+
+    # --- teams and skills ---
+
+    async def teams(self, request: Request) -> Response:
+        """Each with how many are routable, available, away and offline."""
+        asked: Asked = request.scope["rollcall"]
+        return _answered(
+            encode(Teams(tuple(self._numbers(t.slug, t.name, asked, team=t.slug) for t in self._core.teams))),
+            asked,
+        )
+
+    async def skills(self, request: Request) -> Response:
+        """Each with how many are routable, available, away and offline."""
+        asked: Asked = request.scope["rollcall"]
+        return _answered(
+            encode(
+                Skills(tuple(self._numbers(s.slug, s.name, asked, skill=s.slug) for s in self._core.skills))
+            ),
+            asked,
+        )
+
+    def _numbers(
+        self, slug: str, name: str, asked: Asked, team: str | None = None, skill: str | None = None
+    ) -> TeamBody:
+        pool = self._core.roster.pool(asked.now, team, skill)
+        return TeamBody(slug, name, pool.routable, counts_of(pool))
+
+
+def _until(as_of: datetime, seconds: int) -> datetime:
+    try:
+        return as_of + timedelta(seconds=seconds)
+    except OverflowError:
+        raise bad_value("as_of", "an instant of this century", "2026-11-02T09:00:00Z") from None
+
+
+def _iso(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cursor_for(agent_id: str) -> str:
+    return base64.urlsafe_b64encode(b"1:" + agent_id.encode()).decode().rstrip("=")
+
+
+def _cursor_of(cursor: str) -> str:
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        version, _, agent_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition(":")
+    except (ValueError, binascii.Error):
+        version = agent_id = ""
+    if version != "1" or not agent_id:
+        raise Problem(
+            "bad_value",
+            "cursor must be the next_cursor of the page before, as it was given; or leave it out to begin.",
+            [Fault("cursor", "the next_cursor of the page before", "", "query")],
+        )
+    return agent_id
+
+
+def _answered(encoded: Any, asked: Asked) -> Response:
+    return _response(document_answer(encoded, asked))
+
+
+def _told(document: Any, asked: Asked) -> Response:
+    """The answer to a change: as it is now, and not to be kept."""
+    return _response(Answer(200, [JSON, NO_STORE], encode(document).at(asked.now)))
+
+
+def _response(answer: Answer) -> Response:
+    response = Response(answer.body, answer.status)
+    kept = [pair for pair in response.raw_headers if answer.status != 304 or pair[0] != b"content-length"]
+    response.raw_headers = [*kept, *answer.headers]
+    return response
+
+
+async def _handled(request: Request, error: Exception) -> Response:
+    asked: Asked = request.scope["rollcall"]
+    route = request.scope.get("route")
+    problem = problem_of(error, asked, route if isinstance(route, APIRoute) else None)
+    return _response(problem_answer(problem, asked.request_id))
