@@ -4,20 +4,19 @@ import asyncio
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from adapters.console.cast import PEOPLE, Cast
 from adapters.console.service import LOCAL, NAME, ConsolePlatform
 from bot.config import Config, read_table
+from bot.dispatch import Desk
 from bot.logs import set_up_logs
+from bot.ports import ChatPlatform
 from bot.service import keys
-
-if TYPE_CHECKING:
-    from bot.wiring import Program
 
 GRACE = timedelta(seconds=45)
 """The shortest a console may have: three beats of 15 s. It is 65 s by default."""
@@ -79,30 +78,37 @@ def configuration(folder: Path, port: int) -> Config:
     )
 
 
+class Running(Protocol):
+    """What the demo uses of the program that `serve` runs."""
+
+    core: Desk
+    platforms: Mapping[str, ChatPlatform]
+    http: Any
+    """The HTTP server; no adapter may know another's types."""
+
+
 class Demo:
     """Puts the cast beside the prompt once the program listens, and says what can be tried."""
 
     def __init__(self, kept: Path | None) -> None:
         self._kept = kept
 
-    def started(self, program: "Program") -> None:
+    def started(self, program: Running) -> None:
         """The program listens; the console has not begun yet."""
         console = program.platforms[NAME]
         assert isinstance(console, ConsolePlatform)
-        cast = Cast(console, program.core.roster, GRACE.total_seconds())
+        core = program.core
+        cast = Cast(console, core.roster, GRACE.total_seconds())
         cast.resume()
         prompt = console.beside
 
         async def perform() -> None:
             await cast.enter()
-            key = await program.store.write(
-                lambda tx: keys.create(
-                    tx, program.core.organization_id, "demo", SCOPES, program.clock.now(), KEY_LASTS
-                )
+            key = await core.store.write(
+                lambda tx: keys.create(tx, core.organization_id, "demo", SCOPES, core.clock.now(), KEY_LASTS)
             )
-            assert program.http is not None
             await program.http.app.access.refresh()
-            maria = program.core.roster.identity(console.workspace_id, "maria")
+            maria = core.roster.identity(console.workspace_id, "maria")
             agent_id = maria[0].id if maria is not None else ""
             console.screen.write(self.banner(console.screen.interactive, program.http.address, key, agent_id))
             async with asyncio.TaskGroup() as group:
