@@ -157,9 +157,12 @@ class Rollcall:
 
     # --- changing facts ---
 
-    async def change(self, agent_id: str, decide: Decide, actor: str = "", action: str = "") -> Facts:
+    async def change(
+        self, agent_id: str, decide: Decide, actor: str = "", action: str = "", delivery: str = ""
+    ) -> Facts:
         """Decide on one agent's facts, commit, show. Answers the facts as they now are.
 
+        A `delivery` that was here before changes nothing: it is remembered in the same transaction.
         Raises NotFound, Unavailable, and whatever `decide` refuses with.
         """
         while True:
@@ -168,19 +171,28 @@ class Rollcall:
                 raise NotFound("There is no such agent.")
             now = self._clock.now()
             after, changes = decide(before, now)
-            if not needs_storing(before, after) and not changes and not action:
+            if not needs_storing(before, after) and not changes and not action and not delivery:
                 self.roster.mark(agent_id, after, now)
                 return after
             step = Step(before, after, changes, actor, action)
             try:
-                saved = await self.store.write(partial(self._record, [step], now))
+                saved = await self.store.write(partial(self._record, [step], now, delivery=delivery))
             except Conflict:
                 await self.refresh(agent_id)
                 continue
+            if not saved:
+                log.info("delivered again, and left alone", extra={"agent": agent_id})
+                return before
             self._show(agent, saved[0], changes, now)
             return saved[0]
 
-    def _record(self, steps: Sequence[Step], now: datetime, tx: Transaction) -> list[Facts]:
+    def _record(
+        self, steps: Sequence[Step], now: datetime, tx: Transaction, delivery: str = ""
+    ) -> list[Facts]:
+        """The steps as stored; nothing where the delivery that caused them was here before."""
+        kept_until = now + REMEMBER_DELIVERIES
+        if delivery and not tx.ledger.first_time(self.organization_id, delivery, now, kept_until):
+            return []
         return [service.record(tx, self.organization_id, step, now) for step in steps]
 
     def _show(self, agent: Agent, saved: Facts, changes: Sequence[Change], now: datetime) -> None:

@@ -14,7 +14,7 @@ from bot.config import Config
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Role
 from bot.domain.errors import BadInput, Forbidden, NotEnrolled, NotFound, Removed, RollcallError, Unavailable
-from bot.domain.facts import FeedState, Presence
+from bot.domain.facts import Choice, FeedState, Presence
 from bot.domain.ids import new_id
 from bot.domain.presence import Feeds
 from bot.domain.transition import act, choose_available, choose_away, sign_off
@@ -197,6 +197,7 @@ class Dispatcher:
             ),
             f"agent:{agent.id}",
             "presence.available",
+            asked.command.delivery,
         )
         now = self.core.clock.now()
         row = self._row(agent.id, now)
@@ -223,8 +224,9 @@ class Dispatcher:
             ),
             f"agent:{agent.id}",
             "presence.away",
+            asked.command.delivery,
         )
-        return replies.away(self._row(agent.id, self.core.clock.now()), asked.names)
+        return self._as_it_stands(asked)
 
     async def _off(self, asked: "_Asked") -> Message:
         agent = asked.needed
@@ -233,8 +235,21 @@ class Dispatcher:
             lambda facts, at: sign_off(facts, self._feeds, self.core.policy, at),
             f"agent:{agent.id}",
             "presence.off",
+            asked.command.delivery,
         )
-        return replies.signed_off(asked.names)
+        return self._as_it_stands(asked)
+
+    def _as_it_stands(self, asked: "_Asked") -> Message:
+        """The answer to a change: what holds now, also when the change had been delivered before."""
+        now = self.core.clock.now()
+        row = self._row(asked.needed.id, now)
+        choice = row.facts.intent.choice
+        if choice is Choice.OFF:
+            return replies.signed_off(asked.names)
+        if choice is Choice.AWAY:
+            return replies.away(row, asked.names)
+        others = self.core.roster.pool(now).available - (row.verdict.presence is Presence.AVAILABLE)
+        return replies.available(row, asked.names, others)
 
     async def _who(self, asked: "_Asked") -> Message:
         team, skill = asked.arguments.get("team"), asked.arguments.get("skill")

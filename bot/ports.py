@@ -288,6 +288,9 @@ class Command(Struct, frozen=True):
     mentioned: tuple[Profile, ...] = ()
     """What the platform knows of the people named in an `agent` argument."""
     request_id: str = ""
+    delivery: str = ""
+    """A key of this delivery, such as `slack:T1:<trigger>`: what comes twice changes things once, and is
+    answered with how things are."""
     clicked: bool = False
 
 

@@ -62,6 +62,7 @@ class Team:
         mentioned: tuple[Profile, ...] = (),
         clicked: bool = False,
         arguments: Mapping[str, str] | None = None,
+        delivery: str = "",
         **profile: Any,
     ) -> Message:
         """Somebody types a line: `await team.type("U1", "/brb 30m lunch")`. Names are Slack's."""
@@ -77,6 +78,7 @@ class Team:
                 arguments or {},
                 None if arguments is not None else rest,
                 mentioned,
+                delivery=delivery,
                 clicked=clicked,
             )
         )

@@ -290,3 +290,14 @@ async def test_two_changes_of_one_agent_at_once_both_happen() -> None:
     await other.change(agent_id, lambda facts, at: choose_away(facts, feeds, policy, at, reason="x"))
     saved = await team.desk.change(agent_id, lambda facts, at: sign_off(facts, feeds, policy, at))
     assert saved.version == stale.version + 2
+
+
+async def test_a_command_delivered_again_changes_nothing_and_is_answered_with_how_things_are() -> None:
+    """Row 15: the platform repeats a delivery, even after other commands."""
+    team = await open_team()
+    await team.type("U1", "/available", name="Maria", delivery="slack:1")
+    await team.type("U1", "/brb 30m lunch", name="Maria", delivery="slack:2")
+    before = team.row("Maria").facts
+    again = await team.type("U1", "/available", name="Maria", delivery="slack:1")
+    assert team.row("Maria").facts == before
+    assert "You're Away" in read(again)
