@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from msgspec import Struct
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from storage.errors import Unusable
@@ -22,7 +22,7 @@ class Address(Struct, frozen=True):
     conninfo: str = ""
     """PostgreSQL: what libpq takes."""
     shown: str = ""
-    """The address as it may be shown, without its password."""
+    """PostgreSQL: the address as it may be shown, without a password."""
 
 
 def parse(url: str) -> Address:
@@ -39,11 +39,17 @@ def parse(url: str) -> Address:
             "sqlite:///rollcall.sqlite3 or postgresql://rollcall@localhost/rollcall.",
             field="database.url",
         ) from None
-    shown = parts.set(password=None, query={}).render_as_string()
     if engine is Engine.SQLITE:
-        return Address(engine, path=parts.database or MEMORY, shown=shown)
-    plain = parts.set(drivername="postgresql")
-    return Address(engine, conninfo=plain.render_as_string(hide_password=False), shown=shown)
+        return Address(engine, path=parts.database or MEMORY)
+    parts = parts.set(drivername="postgresql")
+    secret = [name for name in parts.query if "password" in name]
+    shown = parts.set(password=None).difference_update_query(secret).render_as_string()
+    return Address(engine, conninfo=parts.render_as_string(hide_password=False), shown=shown)
+
+
+def of_file(path: Path) -> str:
+    """The address of a SQLite file."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def make_file(path: str) -> None:

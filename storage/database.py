@@ -10,12 +10,12 @@ from storage import address
 from storage.address import MEMORY
 from storage.errors import Unusable
 from storage.group_commit import SqliteStore
-from storage.schema import ensure_schema, refuse_unfit
+from storage.schema import current_revision, ensure_schema, refuse_unfit, upgrade
 from storage.sql import Engine
 from storage.sqlite import Durability, InlineStore, connect, refuse_damaged
 from storage.tables import Row
 
-__all__ = ["ensure_schema", "open_inline", "open_store"]
+__all__ = ["current_revision", "ensure_schema", "open_inline", "open_store", "upgrade"]
 
 
 def open_store(url: str, durability: Durability = "full") -> Store:

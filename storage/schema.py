@@ -3,25 +3,29 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import NullPool, create_engine, delete, func, insert, select
+from sqlalchemy import ColumnClause, NullPool, create_engine, delete, func, insert, literal_column, select
 from sqlalchemy.engine import Connection
 
 from storage import address, errors, tables
 from storage.address import Address
 from storage.errors import Unusable
 from storage.migrations import REVISIONS
-from storage.sql import Engine, micros
+from storage.sql import Engine
 from storage.sqlite import code, connect, connect_only_to_look, is_fatal, refuse_damaged, told
 
 NEWEST = REVISIONS[-1]
 """The revision this program works on."""
 UPGRADED_BY = "upgraded_by"
 """The setting of the database itself that says which Rollcall brought it to its schema."""
+NOW = {
+    Engine.SQLITE: "unixepoch() * 1000000",
+    Engine.POSTGRESQL: "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+}
+"""The database's own clock, for what it notes about itself."""
 UPGRADE_LOCK = 0x526F6C6C
 """PostgreSQL's advisory lock for upgrades: "Roll" in ASCII."""
 
@@ -68,16 +72,16 @@ def refuse_unfit(url: str) -> None:
     )
 
 
-def ensure_schema(url: str, now: datetime) -> None:
+def ensure_schema(url: str) -> None:
     """Make the database, or bring it up to this program's revision; does nothing where it is there.
 
     Raises Unusable for a damaged file, and for a database newer than this program.
     """
     if current_revision(url) != NEWEST:
-        upgrade(url, now)
+        upgrade(url)
 
 
-def upgrade(url: str, now: datetime) -> None:
+def upgrade(url: str) -> None:
     """To this program's revision, in one transaction: killed half-way, nothing has happened.
 
     Raises Unusable as `ensure_schema` does, and Unavailable when another process holds the database.
@@ -88,17 +92,23 @@ def upgrade(url: str, now: datetime) -> None:
     if where.engine is Engine.SQLITE:
         address.make_file(where.path)
         refuse_damaged(where.path)
-    with _transaction(where) as connection:
+    with transaction(where) as connection:
         migrate(connection, NEWEST)
-        mine = (tables.setting.c.organization_id == "") & (tables.setting.c["key"] == UPGRADED_BY)
-        connection.execute(delete(tables.setting).where(mine))
-        values = {"key": UPGRADED_BY, "value": program_version(), "updated_at": micros(now)}
-        connection.execute(insert(tables.setting).values(organization_id="", **values))
+        remember(connection, UPGRADED_BY, program_version())
+
+
+def remember(connection: Connection, key: str, value: str) -> None:
+    """A setting of the database itself, dated by the database's clock."""
+    mine = (tables.setting.c.organization_id == "") & (tables.setting.c["key"] == key)
+    connection.execute(delete(tables.setting).where(mine))
+    now: ColumnClause[int] = literal_column(NOW[Engine(connection.dialect.name)])
+    values = {"organization_id": "", "key": key, "value": value, "updated_at": now}
+    connection.execute(insert(tables.setting).values(values))
 
 
 def downgrade(url: str, revision: str) -> None:
     """Back to an older revision, or to `base`, and all that newer ones kept is lost. For tests of steps."""
-    with _transaction(address.parse(url)) as connection:
+    with transaction(address.parse(url)) as connection:
         migrate(connection, revision)
 
 
@@ -120,7 +130,7 @@ def migrate(connection: Connection, revision: str) -> None:
 
 
 @contextmanager
-def _transaction(where: Address) -> Iterator[Connection]:
+def transaction(where: Address) -> Iterator[Connection]:
     """A connection of SQLAlchemy's in a transaction that keeps other upgrades out."""
     if where.engine is Engine.POSTGRESQL:
         from storage.postgres import connect as connect_postgres
