@@ -155,8 +155,10 @@ def _why_offline(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> t
             ended = (link.since, False, "disconnected", feed.platform)
         elif blind(link, feed):
             ended = (feed.lost_at + policy.unobserved, False, "unobserved", "unobserved")
-        else:
-            continue
+        elif link.state is LinkState.SUSPECT:
+            ended = (suspect_ends(link, feed, policy), False, "disconnected", feed.platform)
+        else:  # idle for too long: a connected link of a live feed holds
+            ended = (idle_ends(link, feed, facts, policy), False, "disconnected", feed.platform)
         if last is None or ended > last:
             last = ended
     return ("not_connected", "rule:enrolled") if last is None else (last[2], last[3])

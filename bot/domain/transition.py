@@ -2,9 +2,9 @@
 
 - `settle` carries consequences out, one deadline after the other, each at its own instant, so that
   it makes no difference how late it is called.
-- `observe`, `review`, `act`, `choose_available`, `choose_away`, `sign_off`, `disconnect_identity`
-  bring something new. Each settles first, and answers the new facts with the changes that others
-  should hear of.
+- `observe`, `act`, `choose_available`, `choose_away`, `sign_off`, `disconnect_identity` bring
+  something new. Each settles first, and answers the new facts with the changes that others should
+  hear of. So does `review`, for new feeds, of facts that were settled by the old ones.
 
 The rules are numbered as in `docs/presence.md`.
 """
@@ -140,18 +140,16 @@ def _needed(check_in: CheckIn, facts: Facts, feeds: Feeds, policy: Policy) -> bo
 def _ask(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
     """Rule 3: "Still there?", to whoever is Available on nothing but links that went idle too long ago;
     once for each time that they did. What a grace may still bring back is waited for."""
-    idle_since: datetime | None = None
+    idle: list[datetime] = []
     for link in facts.links:
         feed = feeds.get(link.feed_id)
         if feed is None or blind(link, feed):
             continue
         if link.state is LinkState.SUSPECT:
             return facts, ()
-        if link.state is LinkState.IDLE and (since := idle_from(link, facts)) > (idle_since or since - TICK):
-            idle_since = since
-    if idle_since is None:
-        return facts, ()
-    if facts.asked_at is not None and facts.asked_at >= idle_since + policy.idle_routable:
+        if link.state is LinkState.IDLE:
+            idle.append(idle_from(link, facts))
+    if not idle or (facts.asked_at is not None and facts.asked_at >= max(idle) + policy.idle_routable):
         return facts, ()
     return replace(facts, asked_at=at), (Notice(Told.STILL_THERE, at),)
 
@@ -226,23 +224,21 @@ def _over(link: Link, feed: Feed, facts: Facts, policy: Policy, now: datetime) -
 
 def _observed(old: Link | None, seen: Observation, policy: Policy) -> Link:
     """The link after one observation. Only from connected is there a way to suspect or idle:
-    a first snapshot that says offline is no transition (rule 4)."""
+    a first snapshot that says offline is no transition (rule 4), and a weak word after a strong one
+    gives no more time."""
     was = old.state if old is not None else LinkState.DISCONNECTED
     away = seen.seen is Seen.AWAY
     weak = away and policy.slack_away is SlackAway.WEAK
     if seen.seen is Seen.CONNECTED or (away and policy.slack_away is SlackAway.IGNORE):
         state = LinkState.CONNECTED
-    elif was is LinkState.DISCONNECTED:
+    elif was is LinkState.DISCONNECTED or was is LinkState.SUSPECT:
         state = was
-    elif was is LinkState.SUSPECT:
-        state = was  # a weak word after a strong one gives no more time
     else:
         state = LinkState.IDLE if weak else LinkState.SUSPECT
     if old is None:
         return Link(seen.identity_id, seen.feed_id, state, seen.at, seen.epoch, seen.seq, weak)
     if state is was:
-        gone = state is LinkState.DISCONNECTED
-        weak = weak if gone else old.weak
+        weak = weak if state is LinkState.DISCONNECTED else old.weak
         return Link(old.identity_id, seen.feed_id, state, old.since, seen.epoch, seen.seq, weak)
     return Link(seen.identity_id, seen.feed_id, state, seen.at, seen.epoch, seen.seq, weak)
 
@@ -250,15 +246,14 @@ def _observed(old: Link | None, seen: Observation, policy: Policy) -> Link:
 def review(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None) -> Step:
     """The verdict after the feeds themselves changed. A feed that was switched off takes its links with it.
 
+    The facts have been settled to `now` by the feeds as they were: what a new feed says of the time
+    before (a blind spell that was noticed late) counts from now on, and rewrites no history.
     Whoever was Offline and is logged in again has returned (rule 8).
     """
-    facts, settled = settle(facts, feeds, policy, now)
     links = tuple(link for link in facts.links if link.feed_id in feeds)
     if len(links) == len(facts.links):
-        facts, came = _reviewed(facts, feeds, policy, now, zone)
-    else:
-        facts, came = _reviewed(replace(facts, links=links), feeds, policy, now, zone, "switched_off")
-    return facts, (*settled, *came)
+        return _reviewed(facts, feeds, policy, now, zone)
+    return _reviewed(replace(facts, links=links), feeds, policy, now, zone, "switched_off")
 
 
 def _reviewed(
