@@ -199,12 +199,7 @@ class Dispatcher:
             "presence.available",
             asked.command.delivery,
         )
-        now = self.core.clock.now()
-        row = self._row(agent.id, now)
-        pool = self.core.roster.pool(now)
-        return replies.available(
-            row, asked.names, pool.available - (row.verdict.presence is Presence.AVAILABLE)
-        )
+        return self._as_it_stands(asked)
 
     async def _away(self, asked: "_Asked") -> Message:
         agent = asked.needed

@@ -168,9 +168,8 @@ def open_program(config: Config, clock: Clock | None = None) -> Program:
     from storage.database import ensure_schema, open_store
 
     url = config.database.url.get_secret_value()
-    clock = clock or SystemClock()
-    ensure_schema(url, clock.now())
-    return Program(config, open_store(url, config.database.durability), clock)
+    ensure_schema(url)
+    return Program(config, open_store(url, config.database.durability), clock or SystemClock())
 
 
 # --- what the command line needs of adapters and storage ---
@@ -178,10 +177,9 @@ def open_program(config: Config, clock: Clock | None = None) -> Program:
 
 def upgrade_database(url: str) -> str | None:
     """Bring the tables up to date; answers the revision they are at."""
-    from adapters.clock import SystemClock
     from storage import schema
 
-    schema.upgrade(url, SystemClock().now())
+    schema.upgrade(url)
     return schema.current_revision(url)
 
 
