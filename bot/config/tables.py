@@ -1,0 +1,222 @@
+"""The tables of the configuration: frozen, all checked, each key with its default."""
+
+from collections.abc import Mapping
+from datetime import time, timedelta
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from bot.config.values import (
+    DISCORD_NAMES,
+    SLACK_NAMES,
+    SLACK_RESERVED,
+    CommandNames,
+    Day,
+    Duration,
+    IdentityName,
+    Secret,
+    Slug,
+    Zone,
+    refuse_twins,
+)
+from bot.domain.facts import OnReturn, Policy, SlackAway
+
+
+class Table(BaseModel):
+    """A table of the configuration: frozen, unknown keys refused, values never shown in errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class OrganizationTable(Table):
+    """`[organization]`"""
+
+    name: str = Field("My team", min_length=1, max_length=80)
+    zone: Zone = "UTC"
+    """Where nobody's own zone is known."""
+    leads: tuple[IdentityName, ...] = ()
+    """The first leads; more follow from Slack's admins and Discord's Manage Server."""
+
+
+class DatabaseTable(Table):
+    """`[database]`"""
+
+    url: Secret = SecretStr("sqlite:///rollcall.sqlite3")
+    """`sqlite:///path` or `postgresql://user:password@host/name`."""
+    durability: Literal["full", "normal"] = "full"
+    """SQLite's synchronous: `normal` may lose the last moments in a power cut."""
+
+
+class PresenceTable(Table):
+    """`[presence]`: every duration with its reason in docs/presence.md."""
+
+    check_in: Duration = timedelta(hours=8)
+    check_in_word: Duration = timedelta(minutes=15)
+    idle_routable: Duration = timedelta(minutes=15)
+    idle_answer: Duration = timedelta(minutes=10)
+    unobserved: Duration = timedelta(hours=8)
+    settling: Duration = timedelta(seconds=60)
+    resume_gap: Duration = timedelta(minutes=30)
+    restore_within: Duration = timedelta(hours=2)
+    on_return: OnReturn = OnReturn.ASK
+    slack_away: SlackAway = SlackAway.WEAK
+    discord_grace: Duration = timedelta(seconds=60)
+    console_grace: Duration = timedelta(seconds=65)
+    slack_grace: Duration = timedelta(seconds=150)
+    """Only where `slack_away` is `absent`; lengthened to two full polling cycles."""
+    blind_trust: Duration = timedelta(seconds=120)
+    """How long agents are routed on what was last seen; at least two polling cycles."""
+
+    @model_validator(mode="after")
+    def _related(self) -> Self:
+        beats = timedelta(seconds=45)
+        if self.console_grace < beats:
+            raise ValueError("console_grace must be at least three beats of 15s: 45s or more, such as 65s")
+        if self.check_in_word >= self.check_in:
+            raise ValueError("check_in_word must be shorter than check_in, such as 15m with 8h")
+        if self.blind_trust >= self.unobserved:
+            raise ValueError("blind_trust must be shorter than unobserved, such as 2m with 8h")
+        if self.check_in < timedelta(minutes=1):
+            raise ValueError("check_in must be at least 1m, such as 8h")
+        return self
+
+    def policy(self) -> Policy:
+        """What the domain works by."""
+        return Policy(
+            **{name: getattr(self, name) for name in Policy.__struct_fields__},
+        )
+
+
+class DiscordTable(Table):
+    """`[discord]`: there when the bot shall run in Discord."""
+
+    token: Secret
+    guilds: tuple[str, ...] = ()
+    """Guild ids that belong to this team; empty: every guild the bot is in."""
+    agent_roles: tuple[str, ...] = ()
+    """Role ids whose holders are enrolled by their first command."""
+    presence: bool = True
+    """False: no presence intent is asked for, and presence rests on check-ins."""
+    base_url: str = ""
+    """Another REST address (a proxy, a test server); empty: Discord's own."""
+    gateway_url: str = ""
+    names: CommandNames = {}
+    """Other names for commands: `available`, `away`, `who`, `presence`."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        refuse_twins({**DISCORD_NAMES, **self.names})
+        return self
+
+
+class SlackTable(Table):
+    """`[slack]`: there when the bot shall run in Slack."""
+
+    bot_token: Secret
+    app_token: Secret | None = None
+    """For Socket Mode."""
+    signing_secret: Secret | None = None
+    """For HTTP mode."""
+    mode: Literal["socket", "http"] = "socket"
+    presence: bool = True
+    """False: presence is not polled and rests on check-ins."""
+    polls_per_minute: int = Field(45, ge=1, le=50)
+    """Slack's Tier 3 allows about 50 a minute for a workspace."""
+    base_url: str = ""
+    """Another Web API address (a proxy, a test server); empty: Slack's own."""
+    names: CommandNames = {}
+
+    @model_validator(mode="after")
+    def _mode_has_its_secret(self) -> Self:
+        if self.mode == "socket" and self.app_token is None:
+            raise ValueError('app_token is needed for mode = "socket": an app-level token, xapp-…')
+        if self.mode == "http" and self.signing_secret is None:
+            raise ValueError('signing_secret is needed for mode = "http": from Slack\'s Basic Information')
+        for command, name in self.names.items():
+            if name in SLACK_RESERVED:
+                raise ValueError(
+                    f'names.{command} = "{name}": Slack keeps /{name} for itself and would refuse the whole '
+                    f'manifest; take another, such as "support-{name}"'
+                )
+        refuse_twins({**SLACK_NAMES, **self.names})
+        return self
+
+
+class HttpTable(Table):
+    """`[http]`"""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    rate_per_minute: int = Field(6000, ge=1)
+    """Requests a key may make in a minute before it is told 429."""
+
+
+class TeamTable(Table):
+    """`[[team]]`"""
+
+    slug: Slug
+    name: str = Field(min_length=1, max_length=80)
+    everyone: bool = False
+    """New agents join it when they are enrolled."""
+    members: tuple[IdentityName, ...] = ()
+
+
+class SkillTable(Table):
+    """`[[skill]]`"""
+
+    slug: Slug
+    name: str = Field(min_length=1, max_length=80)
+    agents: tuple[IdentityName, ...] = ()
+
+
+class SummaryTable(Table):
+    """`[[summary]]`: one summary posted on a schedule."""
+
+    slug: Slug
+    team: Slug
+    channel: str = Field(pattern=r"^(slack|discord|console):\S+$")
+    """`slack:C012AB3CD` or `discord:guild/channel`."""
+    at: time
+    days: tuple[Day, ...] = Field(("mon", "tue", "wed", "thu", "fri"), min_length=1)
+    zone: Zone | None = None
+    """The organization's, if left out."""
+
+
+class LogTable(Table):
+    """`[log]`"""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    form: Literal["auto", "text", "json"] = "auto"
+    """`auto`: text on a terminal, JSON elsewhere."""
+
+
+class Config(Table):
+    """The whole configuration."""
+
+    organization: OrganizationTable = OrganizationTable()  # type: ignore[call-arg]  # all have defaults
+    database: DatabaseTable = DatabaseTable()
+    presence: PresenceTable = PresenceTable()
+    discord: DiscordTable | None = None
+    slack: SlackTable | None = None
+    http: HttpTable = HttpTable()  # type: ignore[call-arg]  # all have defaults
+    log: LogTable = LogTable()
+    team: tuple[TeamTable, ...] = ()
+    skill: tuple[SkillTable, ...] = ()
+    summary: tuple[SummaryTable, ...] = ()
+    platforms: Mapping[str, Mapping[str, Any]] = {}
+    """Tables of platforms from outside, checked by themselves."""
+
+    @model_validator(mode="after")
+    def _names_are_known_once(self) -> Self:
+        for what, rows in (("team", self.team), ("skill", self.skill), ("summary", self.summary)):
+            slugs = [row.slug for row in rows]
+            twice = next((slug for slug in slugs if slugs.count(slug) > 1), None)
+            if twice:
+                raise ValueError(f'[[{what}]] slug "{twice}" stands twice; each must be another')
+        teams = {team.slug for team in self.team}
+        for summary in self.summary:
+            if summary.team not in teams:
+                known = ", ".join(sorted(teams)) or "none yet"
+                raise ValueError(f'[[summary]] "{summary.slug}" names team "{summary.team}"; known: {known}')
+        return self

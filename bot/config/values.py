@@ -1,0 +1,121 @@
+"""What may stand in the configuration as a value: lengths of time, zones, names, secrets."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+_DURATION = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?")
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value.strip())
+        if found is None or not any(found.groups()):
+            raise ValueError("write a length of time such as 90s, 15m, 8h or 1d")
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        try:
+            return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        except OverflowError:
+            raise ValueError("is longer than anybody waits; write 90s, 15m, 8h or 1d") from None
+    if not isinstance(value, timedelta):
+        raise ValueError("write a length of time in quotes, such as 90s, 15m, 8h or 1d")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("write an IANA time zone such as Europe/Berlin") from None
+    return value
+
+
+def _identity(value: str) -> str:
+    if not re.fullmatch(r"[a-z]+:[^:\s]+:[^:\s]+", value):
+        raise ValueError("write platform:workspace:person, such as slack:T012AB3CD:U012AB3CD")
+    return value
+
+
+def _slug(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", value):
+        raise ValueError("write up to 32 small letters, digits and hyphens, such as billing-eu")
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise ValueError("is empty; write the secret, or leave the key out")
+    return value
+
+
+def _known_commands(value: Mapping[str, str]) -> Mapping[str, str]:
+    for command in value:
+        if command not in COMMANDS:
+            raise ValueError(f'there is no command "{command[:32]}" to name; known: {", ".join(COMMANDS)}')
+    return value
+
+
+def refuse_twins(names: Mapping[str, str]) -> None:
+    """`names`: what each command is called in the end. Raises ValueError where two are called the same."""
+    called = list(names.values())
+    twice = next((name for name in called if called.count(name) > 1), None)
+    if twice:
+        raise ValueError(f'names: two commands would be called "{twice}"; each needs a name of its own')
+
+
+COMMANDS = ("available", "away", "who", "presence")
+"""The commands whose names can be chosen: all others stand below `presence`."""
+DISCORD_NAMES: Mapping[str, str] = {command: command for command in COMMANDS}
+SLACK_NAMES: Mapping[str, str] = {**DISCORD_NAMES, "away": "brb", "who": "whosin"}
+"""What commands are called if nothing else is chosen; Slack keeps `/away` and `/who` for itself."""
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+Zone = Annotated[str, AfterValidator(_zone)]
+IdentityName = Annotated[str, AfterValidator(_identity)]
+Slug = Annotated[str, AfterValidator(_slug)]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+CommandName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+CommandNames = Annotated[Mapping[str, CommandName], AfterValidator(_known_commands)]
+
+SLACK_RESERVED = frozenset(
+    [
+        "active",
+        "apps",
+        "archive",
+        "away",
+        "call",
+        "collapse",
+        "dm",
+        "dnd",
+        "expand",
+        "feed",
+        "feedback",
+        "huddle",
+        "invite",
+        "join",
+        "kick",
+        "leave",
+        "me",
+        "msg",
+        "mute",
+        "open",
+        "people",
+        "prefs",
+        "remind",
+        "remove",
+        "rename",
+        "search",
+        "shortcuts",
+        "shrug",
+        "star",
+        "status",
+        "topic",
+        "who",
+    ]
+)
+"""Names Slack keeps for itself; one of them makes it refuse a whole manifest. Put together from
+reports, so it may grow."""
