@@ -116,6 +116,8 @@ class RecordingCore:
         self._clock = clock or RealClock()
         self.answer = answer
         self.commands: list[Command] = []
+        self.deliveries: list[str] = []
+        """What caused a change, once each: the core remembers deliveries with the changes they cause."""
         self.done: list[Command] = []
         self.seen_keys: set[str] = set()
         self.feed: list[tuple[Any, ...]] = []
@@ -137,6 +139,8 @@ class RecordingCore:
 
     async def dispatch(self, command: Command) -> Message:
         self.commands.append(command)
+        if command.delivery not in self.deliveries:
+            self.deliveries.append(command.delivery)
         message = await self.answer(command)
         self.done.append(command)
         return message

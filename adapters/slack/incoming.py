@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -36,6 +37,8 @@ PATIENCE = 60.0
 MENTIONS = 5
 WAITING = 10_000
 """Events not yet looked at; Slack keeps those above and delivers them again."""
+REMEMBERED = 1000
+"""Deliveries, each with its reply."""
 ANYTHING = re.compile(".*", re.DOTALL)
 _SPECIAL = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
@@ -78,7 +81,7 @@ class Incoming:
         self._by_name = {f"/{shown}": name for name, shown in names.items()}
         self._events: asyncio.Queue[Json] = asyncio.Queue(WAITING)
         self._under_way: set[asyncio.Task[Any]] = set()
-        self._answering: dict[str, asyncio.Task[Rendered | None]] = {}
+        self._deliveries: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
         self.app = AsyncApp(
             name="rollcall",
             client=client,
@@ -104,20 +107,17 @@ class Incoming:
 
     async def _on_command(self, body: Json) -> BoltResponse:
         key = f"slack:command:{body['trigger_id']}"
-        if under_way := self._answering.get(key):
+        if (before := self._deliveries.get(key)) is not None:
             # Slack takes the first acknowledgement of an envelope: the one with the reply goes ahead.
-            await asyncio.wait({under_way}, timeout=ANSWER)
+            await asyncio.wait({before}, timeout=ANSWER)
             return BoltResponse(status=200, body="")
-        answer = self._answering[key] = self._begin(self._commanded(body, key))
-        answer.add_done_callback(lambda _: self._answering.pop(key))
+        answer = self._begin(self._commanded(body, key))
+        self._remember(key, answer)
         await asyncio.wait({answer}, timeout=ANSWER)
         if not answer.done():
             self._begin(self._follow(answer, body["response_url"]))
             return BoltResponse(status=200, body="")
-        rendered = answer.result()
-        if rendered is None:
-            return BoltResponse(status=200, body="")
-        return BoltResponse(status=200, body={"response_type": "ephemeral", **rendered.body()})
+        return BoltResponse(status=200, body={"response_type": "ephemeral", **answer.result().body()})
 
     async def unsent(self, body: Json, response: BoltResponse) -> None:
         """Show a command's reply whose acknowledgement could not be sent."""
@@ -125,15 +125,11 @@ class Incoming:
             reply = json.loads(response.body)
             await self._sending.respond(body["response_url"], Rendered(reply["text"], reply["blocks"]))
 
-    async def _follow(self, answer: asyncio.Task[Rendered | None], url: str) -> None:
-        rendered = await answer
-        if rendered is not None:
-            await self._sending.respond(url, rendered)
+    async def _follow(self, answer: asyncio.Task[Rendered], url: str) -> None:
+        await self._sending.respond(url, await answer)
 
-    async def _commanded(self, body: Json, key: str) -> Rendered | None:
-        """The reply; None for a delivery that was here before."""
-        if not await self._first_time(key):
-            return None
+    async def _commanded(self, body: Json, key: str) -> Rendered:
+        """The reply."""
         name = self._by_name.get(body["command"])
         if name is None:
             return self._render(self._unknown(body["command"]), None)
@@ -142,21 +138,29 @@ class Incoming:
         async def reply(home: Home, person: Person) -> Message:
             profiles = [await home.people.profile(one, PATIENCE) for one in mentioned[:MENTIONS]]
             return await self._core.dispatch(
-                Command(name, person, text=text, mentioned=tuple(profiles), request_id=_request_id(key))
+                Command(
+                    name,
+                    person,
+                    text=text,
+                    mentioned=tuple(profiles),
+                    request_id=_request_id(key),
+                    delivery=key,
+                )
             )
 
         return await self._reply(body["user_id"], body["team_id"], body.get("enterprise_id"), reply)
 
     async def _on_click(self, body: Json) -> BoltResponse:
-        work = self._begin(self._click(body))
+        key = f"slack:click:{body['trigger_id']}"
+        work = self._deliveries.get(key)
+        if work is None:
+            work = self._begin(self._click(body, key))
+            self._remember(key, work)
         await asyncio.wait({work}, timeout=ANSWER)
         return BoltResponse(status=200, body="")
 
-    async def _click(self, body: Json) -> None:
+    async def _click(self, body: Json, key: str) -> None:
         action = body["actions"][0]
-        key = f"slack:click:{body['trigger_id']}:{action['action_id']}"
-        if not await self._first_time(key):
-            return
         found = clicked(action["action_id"], action.get("value") or "")
         replaces = False
 
@@ -166,7 +170,14 @@ class Incoming:
                 return _problem("This button is from another version of Rollcall. Type the command instead.")
             name, arguments = found
             message = await self._core.dispatch(
-                Command(name, person, arguments=arguments, request_id=_request_id(key), clicked=True)
+                Command(
+                    name,
+                    person,
+                    arguments=arguments,
+                    request_id=_request_id(key),
+                    delivery=key,
+                    clicked=True,
+                )
             )
             replaces = message.replaces
             return message
@@ -223,11 +234,11 @@ class Incoming:
             return home.workspace
         return await self._core.workspace("slack", home.installation.external_id(team_id), team_id)
 
-    async def _first_time(self, key: str) -> bool:
-        try:
-            return await self._core.first_time(key)
-        except RollcallError:
-            return True  # The database can't be written: dispatch will say so in a sentence.
+    def _remember(self, key: str, work: asyncio.Task[Any]) -> None:
+        """What this process was given; what an earlier one was given, the core remembers."""
+        self._deliveries[key] = work
+        while len(self._deliveries) > REMEMBERED:
+            self._deliveries.popitem(last=False)
 
     def _unknown(self, typed: str) -> Message:
         known = ", ".join(sorted(self._by_name))

@@ -117,14 +117,16 @@ async def test_fault_15_a_command_delivered_three_times_is_one_change_and_one_re
 
 
 async def test_fault_15_a_redelivery_after_a_restart_changes_nothing(slack: FakeSlack, mode: str) -> None:
-    """Row 15: what the core remembers outlives the adapter."""
+    """Row 15: it is the same delivery to the core, which remembers it with the change it caused."""
     core = RecordingCore()
     async with running(slack, core, mode):
         await slack.command("U1", "/available")
+        await slack.click("U1", await slack.command("U1", "/whosin"), text="Refresh")
     async with running(slack, core, mode):
         await slack.redeliver()
-    assert len(core.commands) == 1
-    assert len(slack.ephemeral_messages("U1")) == 1
+    assert [one.name for one in core.commands] == ["available", "who", "who", "who"]
+    assert len(core.deliveries) == 3
+    assert core.commands[3].delivery == core.commands[2].delivery
 
 
 async def test_fault_15_a_command_redelivered_while_it_is_being_done_is_done_once(slack: FakeSlack) -> None:

@@ -21,7 +21,6 @@ from adapters.slack.troubles import Troubles
 from adapters.slack.web import Web, library_logger
 from bot.config import Config
 from bot.domain.agent import Identity, Workspace
-from bot.domain.errors import Unavailable
 from bot.message import Message
 from bot.ports import Command, RetryLater, Undeliverable
 
@@ -282,18 +281,6 @@ async def test_missing_scopes_are_named_at_sign_in_and_when_sending(slack: FakeS
         with pytest.raises(RetryLater):
             await platform.send_direct(MARIA, WORKSPACE, HELLO)
     assert any("im:write" in banner for banner in core.banners)
-
-
-async def test_a_database_that_cannot_be_written_is_answered_by_the_core(slack: FakeSlack) -> None:
-    """Remembering the delivery fails then, too: the command still reaches the core, which says so."""
-
-    class Unwritable(RecordingCore):
-        async def first_time(self, key: str) -> bool:
-            raise Unavailable("The database can't be written just now.")
-
-    core = Unwritable()
-    async with running(slack, core):
-        assert "available" in (await slack.command("U1", "/available")).shown
 
 
 # --- 17: revoked ---------------------------------------------------------------------------------
