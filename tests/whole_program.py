@@ -5,12 +5,17 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+
+from bot.config import load_config
+from bot.ports import Transaction
+from bot.service import keys, members
+from bot.wiring import open_program
 
 PROGRAM = Path(__file__).with_name("steered_program.py")
 
@@ -33,8 +38,11 @@ def toml(table: Mapping[str, Any], prefix: str = "") -> str:
 class WholeProgram:
     """One Rollcall process on one database. `async with` starts it and ends it kindly."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        """`config` is laid over: a SQLite file in `folder`, HTTP on a free port, JSON logs."""
+    def __init__(self, folder: Path, config: Mapping[str, Any], ahead: float = 0.0) -> None:
+        """`config` is laid over: a SQLite file in `folder`, HTTP on a free port, JSON logs.
+
+        `ahead`: how many seconds after now its day begins.
+        """
         self.folder = folder
         self.config: dict[str, Any] = {
             "database": {"url": f"sqlite:///{folder / 'rollcall.sqlite3'}"},
@@ -47,7 +55,7 @@ class WholeProgram:
         self.process: asyncio.subprocess.Process | None = None
         self.address = ""
         self.key = ""
-        self.ahead = 0.0
+        self.ahead = ahead
         """Seconds by which the program's clock is ahead of real time, restarts included."""
 
     async def __aenter__(self) -> Self:
@@ -66,20 +74,7 @@ class WholeProgram:
         """Start the process, and wait until it listens."""
         self.path.write_text(toml(self.config))
         if not self.key:
-            self.key = await self.cli(
-                "key",
-                "create",
-                "--name",
-                "tests",
-                "--scope",
-                "read",
-                "--scope",
-                "route",
-                "--scope",
-                "presence",
-                "--scope",
-                "admin",
-            )
+            self.key = await self._make_key()
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -91,6 +86,20 @@ class WholeProgram:
                 stderr=log,
             )
         self.address = (await self._line("listening")).strip()
+
+    async def _make_key(self) -> str:
+        """As `rollcall key create` does, without the two seconds of another process."""
+        config = load_config(self.path, {})
+        program = await asyncio.to_thread(open_program, config)
+        now = datetime.now(UTC)
+
+        def create(tx: Transaction) -> str:
+            return keys.create(tx, members.prepare(tx, config, now), "tests", sorted(keys.SCOPES), now)
+
+        try:
+            return await program.store.write(create)
+        finally:
+            await program.store.close()
 
     async def _line(self, word: str) -> str:
         assert self.process is not None and self.process.stdout is not None

@@ -33,9 +33,13 @@ _EPOCH_MS = 1_420_070_400_000
 _order = count(1)
 
 
-def snowflake() -> int:
-    """A new id: the milliseconds since 2015 above 22 bits that keep ids of one millisecond apart."""
-    return ((time.time_ns() // 1_000_000 - _EPOCH_MS) << 22) | (next(_order) & 0x3FFFFF)
+def snowflake(ahead: float = 0.0) -> int:
+    """A new id: the milliseconds since 2015 above 22 bits that keep ids of one millisecond apart.
+
+    `ahead`: of a moment so many seconds after now.
+    """
+    at = time.time_ns() // 1_000_000 + int(ahead * 1000)
+    return ((at - _EPOCH_MS) << 22) | (next(_order) & 0x3FFFFF)
 
 
 def iso_now() -> str:

@@ -60,6 +60,8 @@ class FakeDiscord(World, Faults):
         self.violations = self.gateway.violations
         self.base_url = ""
         self.gateway_url = ""
+        self.ahead = 0.0
+        """Seconds by which Discord's clock is ahead of real time: its ids tell when a deed was done."""
         self._news = asyncio.Condition()
         self._waited_for: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -280,12 +282,14 @@ class FakeDiscord(World, Faults):
     ) -> Interaction:
         if channel is None:
             channel = next(iter(guild.channels.values())) if guild else self.chat.direct_channel(user)
-        return self._send(Interaction(kind, user, guild, channel, data, asyncio.get_running_loop().time()))
+        began_at = asyncio.get_running_loop().time()
+        return self._send(Interaction(kind, user, guild, channel, data, began_at, id=snowflake(self.ahead)))
 
     async def _press(self, user: User, message: Message, data: Json, timeout: float) -> Reply:
         guild = self.guilds[message.channel.guild_id] if message.channel.guild_id else None
         began_at = asyncio.get_running_loop().time()
-        deed = Interaction(COMPONENT, user, guild, message.channel, data, began_at, source=message)
+        here, id = message.channel, snowflake(self.ahead)
+        deed = Interaction(COMPONENT, user, guild, here, data, began_at, source=message, id=id)
         return await self._see(self._send(deed), timeout)
 
     def _send(self, deed: Interaction) -> Interaction:

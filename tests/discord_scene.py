@@ -1,0 +1,204 @@
+"""The whole program in a Discord server of our own: who is in it, what they do, what everybody then sees."""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fakes.discord_interactions import Reply
+from fakes.discord_model import Guild, Message, Role, Status, User
+from fakes.discord_server import FakeDiscord
+from whole_program import WholeProgram
+
+TEAMS: Mapping[str, Any] = {
+    "organization": {"name": "Acme Support", "zone": "Europe/Berlin"},
+    "team": [
+        {"slug": "support", "name": "Support", "everyone": True},
+        {"slug": "billing", "name": "Billing"},
+    ],
+    "skill": [{"slug": "german", "name": "German"}],
+}
+NOT_SEEN = "nowhere"
+
+
+class Stretch(NamedTuple):
+    """One interval of an agent's history."""
+
+    since: datetime
+    ended_at: datetime | None
+    presence: str
+    reason: str
+    confirmed: bool
+
+
+class DiscordScene:
+    """A program, a Discord, one server in it with a role for agents. Made by `discord_scene`."""
+
+    def __init__(self, fake: FakeDiscord, folder: Path, config: Mapping[str, Any]) -> None:
+        self.fake = fake
+        self.guild: Guild = fake.add_guild("Acme")
+        self.role: Role = fake.add_role(self.guild, "Support agents")
+        discord = {
+            "token": fake.token,
+            "base_url": fake.base_url,
+            "gateway_url": fake.gateway_url,
+            "agent_roles": [str(self.role.id)],
+            **config.get("discord", {}),
+        }
+        self.program = WholeProgram(folder, {**TEAMS, **config, "discord": discord}, _until_monday())
+        fake.ahead = self.program.ahead
+
+    def agent(self, name: str, *, status: Status = "online") -> User:
+        """Somebody with the agents' role."""
+        return self.fake.add_member(
+            self.guild, name.lower(), status=status, roles=[self.role], global_name=name
+        )
+
+    async def ready(self) -> None:
+        """Wait until the program is in the server, with its commands."""
+        await self.fake.connected()
+        await self.until(lambda: bool(self.fake.commands(self.guild)), "the commands")
+        await self.feed("live")
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """The program again, on the same data, back in the server."""
+        before = self.fake.identifies
+        await self.program.restart(kill=kill)
+        await self.fake.connected(identifies=before + 1)
+        await self.feed("live")
+
+    async def advance(self, seconds: float) -> datetime:
+        """Both clocks move on. What is asked of the gateway after a long silence is answered before this
+        returns, so that the next move does not look like more of it."""
+        now = await self.program.advance(seconds)
+        self.fake.ahead = self.program.ahead
+        await asyncio.sleep(0.05)
+        return now
+
+    # --- what people do ---
+
+    async def say(self, person: User, command: str, **options: Any) -> Reply:
+        """A slash command, answered in time and only to the one who gave it."""
+        reply = await self.fake.slash(person, self.guild, command, **options)
+        assert not reply.failed, f"/{command} was not answered"
+        assert not reply.thinking, f"/{command} was not answered to the end"
+        assert reply.ephemeral
+        return reply
+
+    async def press(self, person: User, where: Message | Reply, label: str) -> Reply:
+        """A click, answered."""
+        reply = await self.fake.click(person, where, label)
+        assert not reply.failed, f"{label} was not answered"
+        assert not reply.thinking, f"{label} was not answered to the end"
+        return reply
+
+    # --- what everybody sees ---
+
+    async def seen(self, by: User, name: str, **options: Any) -> str:
+        """In which group of `/who` a name stands: available, away, offline or nowhere."""
+        return group_of((await self.say(by, "who", **options)).text, name)
+
+    async def agrees(self, by: User, name: str, presence: str, within: float = 5.0) -> None:
+        """`/who` and the API come to say the same of somebody. Real seconds."""
+        await self.program.until_presence(name, presence, within)
+        assert await self.seen(by, name) == presence
+
+    async def about(self, name: str) -> dict[str, Any]:
+        """All that the API tells of an agent."""
+        agents = (await self.program.get("/v1/agents"))["agents"]
+        found: dict[str, Any] = next(agent for agent in agents if agent["name"] == name)
+        return found
+
+    async def until_about(self, name: str, true: Callable[[dict[str, Any]], bool], what: str) -> None:
+        """Wait until the API says so of an agent."""
+        async with asyncio.timeout(5):
+            while not true(await self.about(name)):
+                await asyncio.sleep(0.02)
+
+    async def lost(self, name: str) -> None:
+        """Wait until a disconnect has arrived: presence stands, but no new work comes."""
+        await self.until_about(name, lambda agent: not agent["routable"], f"{name} to be suspect")
+
+    async def routable(self) -> set[str]:
+        """Names of those who may be offered a chat now."""
+        return {agent["name"] for agent in (await self.program.get("/v1/availability"))["agents"]}
+
+    async def troubles(self) -> list[str]:
+        """The banners."""
+        return [trouble["sentence"] for trouble in (await self.program.get("/v1/availability"))["troubles"]]
+
+    async def feed(self, state: str, within: float = 5.0) -> dict[str, Any]:
+        """Wait until the server's feed is live, stale or down."""
+        async with asyncio.timeout(within):
+            while True:
+                feeds = (await self.program.get("/v1/availability"))["feeds"]
+                found = [feed for feed in feeds if feed["workspace"] == str(self.guild.id)]
+                if found and found[0]["state"] == state:
+                    return dict(found[0])
+                await asyncio.sleep(0.02)
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for something that the bot does at Discord."""
+        await self.fake.until(condition, what)
+
+    def history(self, name: str) -> list[Stretch]:
+        """An agent's intervals, oldest first, as they stand in the database."""
+        with closing(sqlite3.connect(self.program.folder / "rollcall.sqlite3")) as database:
+            rows = database.execute(
+                "SELECT since, ended_at, presence, reason, confirmed FROM interval "
+                "WHERE agent_id = (SELECT id FROM agent WHERE name = ?) ORDER BY since",
+                (name,),
+            ).fetchall()
+        return [
+            Stretch(
+                _instant(since), _instant(ended) if ended is not None else None, presence, reason, bool(sure)
+            )
+            for since, ended, presence, reason, sure in rows
+        ]
+
+    def presences(self, name: str) -> list[str]:
+        """The presences an agent went through, each once in a row."""
+        told: list[str] = []
+        for stretch in self.history(name):
+            if not told or told[-1] != stretch.presence:
+                told.append(stretch.presence)
+        return told
+
+
+def _until_monday() -> float:
+    """Seconds until next Monday, 08:00 UTC: every scene begins on a working day, whenever it is played."""
+    now = datetime.now(UTC)
+    monday = (now + timedelta(days=7 - now.weekday())).replace(hour=8, minute=0, second=0, microsecond=0)
+    return (monday - now).total_seconds()
+
+
+def _instant(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1_000_000, UTC)
+
+
+def group_of(roster: str, name: str) -> str:
+    """In which group of a roster's page a name stands."""
+    group = NOT_SEEN
+    for line in roster.splitlines():
+        heading = re.match(r"\*\*(Available|Away|Offline) \\\(\d+\\\)\*\*", line)
+        if heading:
+            group = heading[1].lower()
+        elif line.startswith(f"**{name}**"):
+            return group
+    return NOT_SEEN
+
+
+@asynccontextmanager
+async def discord_scene(folder: Path, **config: Any) -> AsyncIterator[DiscordScene]:
+    """A Discord with one server, and a program to be started in it: `async with scene.program: …`.
+
+    At the end nothing that was sent may have broken one of Discord's rules.
+    """
+    async with FakeDiscord() as fake:
+        scene = DiscordScene(fake, folder, config)
+        yield scene
+        assert fake.violations == []
