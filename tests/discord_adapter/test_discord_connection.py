@@ -71,6 +71,31 @@ async def test_row_7_a_resume_that_nobody_answers_is_given_up_for_a_new_session(
         assert fake.identifies == 2
 
 
+async def test_row_7_a_bot_without_any_guild_to_ask_in_gives_up_such_a_resume_too() -> None:
+    async with FakeDiscord() as fake:
+        core = RecordingCore(HurriedClock(60))
+        async with running(fake, core):
+            await fake.connected()
+            fake.ack_only(new_ones_too=True)
+            fake.drop_connections()
+            await fake.until(lambda: fake.gateway.heartbeats > 1, "the next connection")
+            fake.speak_again()
+            await core.until(lambda: core.identifies == 2, "a new session")
+
+
+async def test_a_session_that_never_began_is_not_resumed() -> None:
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        fake.ack_only(new_ones_too=True)
+        core = RecordingCore()
+        async with running(fake, core):
+            await core.until(lambda: core.identifies == 1, "an IDENTIFY that nobody answers")
+            fake.speak_again()
+            fake.drop_connections(4000)
+            await live(core, guild)
+        assert fake.gateway.resumes == 0
+
+
 async def test_a_quiet_gateway_that_answers_is_left_alone() -> None:
     """A small guild may say nothing for hours; it is asked something, and its answer is enough."""
     async with FakeDiscord() as fake:
@@ -163,12 +188,12 @@ async def test_row_17_a_refused_token_ends_all_calls() -> None:
         async with running(fake, core):
             await live(core, guild)
             await core.until(lambda: any(core.settings.values()), "commands registered")
+            calls, identifies = len(fake.calls()), fake.identifies
             fake.unauthorized()
             await core.until(lambda: None in core.banners, "a banner")
             assert "not valid any more" in core.banners[None]
             assert "Reset Token" in core.banners[None]
             await core.until(lambda: core.feed(guild).state == "down", "a lost feed")
-            calls, identifies = len(fake.calls()), fake.identifies
             await core.clock.sleep(60)
             assert (len(fake.calls()), fake.identifies) == (calls, identifies)
 
