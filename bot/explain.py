@@ -35,7 +35,7 @@ def me(
         if not identity.present:
             continue
         link, feed = links.get(identity.id), feeds.get(identity.workspace_id)
-        name = platform_name(identity.platform)
+        name = platform_name(identity.platform, first=True)
         if feed is None:
             seen.append((f"{name}: tells nothing, so your own word counts",))
         elif link is None:

@@ -34,11 +34,13 @@ LABELS = {Presence.AVAILABLE: "Available", Presence.AWAY: "Away", Presence.OFFLI
 IM_BACK = Button("I'm back", "available", style=ButtonStyle.PRIMARY)
 IM_AVAILABLE = Button("I'm available", "available", style=ButtonStyle.PRIMARY)
 SIGN_OFF = Button("Sign off", "presence off")
-PLATFORMS = {"discord": "Discord", "slack": "Slack", "console": "The console"}
+PLATFORMS = {"discord": "Discord", "slack": "Slack", "console": "the console"}
 
 
-def platform_name(name: str) -> str:
-    return PLATFORMS.get(name, name.capitalize())
+def platform_name(name: str, *, first: bool = False) -> str:
+    """A platform's name within a sentence; `first`: where it begins one."""
+    shown = PLATFORMS.get(name, name.capitalize())
+    return shown[:1].upper() + shown[1:] if first else shown
 
 
 def available(row: Row, names: Mapping[str, str], others: int) -> Message:
@@ -144,7 +146,7 @@ def who(
     for feed, name in feeds:
         lines.append(
             (
-                f"{platform_name(feed.platform)} ({words(name, 40)}) has not been seen since ",
+                f"{platform_name(feed.platform, first=True)} ({words(name, 40)}) has not been seen since ",
                 Moment(feed.lost_at),
                 ". Who is there is unconfirmed.",
             )
@@ -198,7 +200,7 @@ def enrolled(name: str, names: Mapping[str, str]) -> Message:
         (
             (
                 Strong(words(name, 60)),
-                " is an agent now. They starts with ",
+                " is an agent now. They start with ",
                 Code(spelled("available", names)),
                 ".",
             ),
