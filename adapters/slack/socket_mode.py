@@ -77,9 +77,12 @@ class Connection(SocketModeClient):
     async def shut(self) -> None:
         """Close in a bounded time; a half-open peer never answers the goodbye."""
         self.closed = True
-        for task in (self.message_processor, self.current_session_monitor, self.message_receiver):
-            if task is not None:
-                task.cancel()
+        tasks = [self.message_processor, self.current_session_monitor, self.message_receiver]
+        ending = [task for task in tasks if task is not None]
+        for task in ending:
+            task.cancel()
+        # They go first: closing a session on which somebody still receives takes its whole time.
+        await asyncio.gather(*ending, return_exceptions=True)
         try:
             if self.current_session is not None:
                 async with asyncio.timeout(1):
