@@ -79,6 +79,10 @@ class DiscordScene:
         await asyncio.sleep(0.05)
         return now
 
+    def now(self) -> datetime:
+        """The program's."""
+        return datetime.now(UTC) + timedelta(seconds=self.program.ahead)
+
     # --- what people do ---
 
     async def say(self, person: User, command: str, **options: Any) -> Reply:
