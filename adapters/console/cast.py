@@ -46,7 +46,7 @@ STORY = (
     Scene(6, "ben", "/brb 1m coffee"),
     Scene(8, "dev", "/available"),
     Scene(9, "emma", BACK),
-    Scene(8, "maria", "/brb until 23:30 training"),
+    Scene(8, "maria", "/brb 40m training"),
     Scene(7, "chloe", "/available"),
     Scene(6, "dev", DROP),
     Scene(12, "maria", "/available"),
@@ -104,8 +104,9 @@ class Cast:
         name = Strong(self._console.people[person].name)
         if act == DROP and person in self._console.connected:
             await self._console.drop(person)
-            seconds = f"{self._grace:.0f} s"
-            self._console.tell((name, f" lost the connection: Offline in {seconds}, unless it returns"))
+            self._console.tell(
+                (name, f" lost the connection: Offline in {self._grace:.0f} s, unless it returns")
+            )
         elif act == BACK and person not in self._console.connected:
             await self._console.connect(person)
             self._console.tell((name, " is connected again"))

@@ -1,6 +1,7 @@
 """`rollcall demo`: the real program with a made-up team, on a database of its own, in this terminal."""
 
 import asyncio
+import shlex
 import signal
 import sys
 import tempfile
@@ -25,6 +26,11 @@ SETTLING = timedelta(seconds=5)
 SCOPES = ("read", "presence")
 KEY_LASTS = timedelta(days=1)
 FILE = "demo.sqlite3"
+HINTS = """You are Alex, a lead. Try /available, /brb 30m lunch, /whosin, /presence me.
+A number presses a button, Tab completes, Ctrl-C leaves.
+/as maria makes you Maria, /quiet hides what the others do.
+
+"""
 
 
 def run_demo(port: int, data: Path | None, seconds: float | None, serve: Callable[..., int]) -> int:
@@ -47,7 +53,16 @@ def run_demo(port: int, data: Path | None, seconds: float | None, serve: Callabl
         set_up_logs(config.log)
         # A closed terminal must not leave the folder behind.
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-        return serve(config, Demo(folder if data is not None else None).started, seconds)
+        code = serve(config, Demo(folder if data is not None else None).started, seconds)
+    if code == 0:
+        sys.stdout.write(f"\nThe demo has ended. {_afterwards(data)}\n")
+    return code
+
+
+def _afterwards(data: Path | None) -> str:
+    if data is None:
+        return "Nothing of it is left."
+    return f"rollcall demo --data {shlex.quote(str(data))} goes on where it was."
 
 
 def configuration(folder: Path, port: int) -> Config:
@@ -119,22 +134,17 @@ class Demo:
 
     def banner(self, interactive: bool, api: str, key: str, agent_id: str) -> str:
         """What stands at the top: where the API is, and what can be tried."""
-        paths = (
-            "/v1/availability?team=support",
-            "/v1/agents",
-            f"/v1/agents/{agent_id}/eligibility?team=support",
+        calls = (
+            ("who can take a chat for support now", "/v1/availability?team=support"),
+            ("everybody, with presence and reason", "/v1/agents"),
+            ("why Maria gets chats, or why not", f"/v1/agents/{agent_id}/eligibility?team=support"),
         )
-        calls = "\n".join(f"curl -sH 'Authorization: Bearer {key}' '{api}{path}'" for path in paths)
-        kept = f"is kept in {self._kept}" if self._kept else "is thrown away at the end"
-        you = (
-            "You are Alex, a lead. Type /available, /brb 30m lunch, /whosin or /presence me;\n"
-            "/as maria makes you Maria, /quiet hides the others, Tab completes, Ctrl-C leaves.\n\n"
-            if interactive
-            else ""
+        tries = "\n".join(
+            f"# {about}\ncurl -sH 'Authorization: Bearer {key}' '{api}{path}'\n" for about, path in calls
         )
+        end = f"It is kept in {self._kept}." if self._kept else "All of it is forgotten at the end."
         return (
-            "\nRollcall with a made-up team: Maria, Ben, Chloe, Dev and Emma come and go by themselves.\n"
-            f"Who loses the connection is Offline after {GRACE.total_seconds():.0f} s; "
-            f"all that happens {kept}.\n\n"
-            f"api {api}\nkey {key}\n\nIn another terminal:\n{calls}\n\n{you}"
+            "\nRollcall with a made-up team: Maria, Ben, Chloe, Dev and Emma come and go.\n"
+            f"Lost connections count as Offline after {GRACE.total_seconds():.0f} s. {end}\n\n"
+            f"api {api}\nkey {key}\n\nTo try in another terminal:\n\n{tries}\n{HINTS if interactive else ''}"
         )

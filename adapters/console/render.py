@@ -6,10 +6,11 @@ ring, colour or turn the direction of writing is shown as its code point instead
 
 import io
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
@@ -18,6 +19,7 @@ from bot.message import Button, ButtonStyle, Code, Line, Message, Moment, Span, 
 BARS = {Tone.GOOD: "green", Tone.AWAY: "yellow", Tone.QUIET: "bright_black", Tone.PROBLEM: "red"}
 STYLES = {ButtonStyle.PRIMARY: "bold cyan", ButtonStyle.PLAIN: "cyan", ButtonStyle.DANGER: "bold red"}
 NARROWEST = 20
+INDENT = "  "
 JOINERS = "\u200c\u200d"
 """Of the characters without a picture these alone stay: emoji families and some scripts need them."""
 
@@ -71,6 +73,22 @@ def _choices(buttons: Sequence[Button]) -> Text:
     return text
 
 
+class Folding(Struct, frozen=True):
+    """A line that may be too long: what stands before its first piece, and before the others."""
+
+    text: Text
+    first: str = ""
+    rest: str = ""
+
+    def pieces(self, console: Console, room: int) -> Iterator[Text]:
+        """The pieces, none wider than `room`."""
+        before = self.first
+        for piece in self.text.wrap(console, room - len(self.rest)) or [Text()]:
+            piece.rstrip()
+            yield Text(before).append_text(piece)
+            before = self.rest
+
+
 class Renderer:
     """Renders for one kind of terminal."""
 
@@ -80,21 +98,24 @@ class Renderer:
     def message(self, message: Message, now: datetime, zone: ZoneInfo, width: int) -> str:
         """Lines that end in a newline, a bar of the message's tone before each; never wider than
         `width`. Buttons are numbered choices."""
-        lines = [inline(line, now, zone) for line in message.lines]
+        lines = [
+            Folding(inline(line, now, zone), rest=INDENT if line and isinstance(line[0], Code) else "")
+            for line in message.lines
+        ]
         for section in message.sections:
-            lines += [Text(), inline(section.heading, now, zone)]
-            for line in section.lines:
-                text = Text("  ")
-                lines.append(text.append_text(inline(line, now, zone)))
+            lines += [Folding(Text()), Folding(inline(section.heading, now, zone))]
+            lines += [Folding(inline(line, now, zone), INDENT, INDENT * 2) for line in section.lines]
+        below = []
         if message.footer:
-            footer = inline(message.footer, now, zone)
-            footer.stylize("bright_black")
-            lines += [Text(), footer] if message.sections else [footer]
+            below.append(Folding(inline(message.footer, now, zone)))
+            below[0].text.stylize("bright_black")
         if message.buttons:
-            lines += [Text(), _choices(message.buttons)]
+            below.append(Folding(_choices(message.buttons)))
+        if below:
+            lines += [Folding(Text()), *below]
         return self.lines(lines, width, bar=BARS[message.tone])
 
-    def lines(self, lines: Sequence[Text], width: int, bar: str = "") -> str:
+    def lines(self, lines: Sequence[Folding], width: int, bar: str = "") -> str:
         """Lines of text, folded to `width`; with a bar in that colour before each."""
         out = io.StringIO()
         console = Console(
@@ -107,10 +128,9 @@ class Renderer:
             emoji=False,
             legacy_windows=False,
         )
-        room = console.width - (2 if bar else 0)
         for line in lines:
-            for piece in line.wrap(console, room) or [Text()]:
-                piece.rstrip()
+            for piece in line.pieces(console, console.width - (2 if bar else 0)):
                 whole = Text.assemble(("▌", bar), " ", piece) if bar else piece
+                whole.rstrip()
                 console.print(whole, soft_wrap=True)
         return out.getvalue()

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
-from adapters.console.render import Renderer, inline
+from adapters.console.render import INDENT, Folding, Renderer, inline
 from bot.message import Line, Message
 
 PLAIN_WIDTH = 110
@@ -40,9 +40,9 @@ class Screen:
     def tell(self, line: Line, now: datetime, zone: ZoneInfo, colour: str = "") -> None:
         """One line with the time before it."""
         text = Text(f"{now.astimezone(zone):%H:%M:%S}  ", "bright_black")
-        if colour:
-            text.append("● ", colour)
-        self.write(self._renderer.lines([text.append_text(inline(line, now, zone))], self.width))
+        text.append("● " if colour else "  ", colour)
+        text.append_text(inline(line, now, zone))
+        self.write(self._renderer.lines([Folding(text, rest=INDENT * 6)], self.width))
 
     def write(self, text: str) -> None:
         """As it is."""
