@@ -70,7 +70,6 @@ def _own_link_suspect(facts: Facts, check_in: CheckIn, feeds: Feeds) -> bool:
     return any(
         link.identity_id == check_in.identity_id
         and link.state is LinkState.SUSPECT
-        and not link.weak
         and link.since > check_in.at
         and link.feed_id in feeds
         for link in facts.links

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bot.domain.errors import SignedOff
 from bot.domain.facts import (
@@ -42,8 +43,8 @@ from bot.domain.transition import (
 
 NINE = datetime(2026, 3, 9, 9, 0, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
-DISCORD, SLACK = "ana@guild", "ana@acme"
-FEED_OF = {DISCORD: "guild", SLACK: "acme"}
+DISCORD, SLACK, BETA = "ana@guild", "ana@acme", "ana@beta"
+FEED_OF = {DISCORD: "guild", SLACK: "acme", BETA: "beta"}
 AVAILABLE, AWAY, OFFLINE = Presence.AVAILABLE, Presence.AWAY, Presence.OFFLINE
 
 
@@ -76,6 +77,10 @@ class Ana:
             )
             for identity in feeds
         }
+
+    def on_beta(self) -> None:
+        """She is in a second Slack workspace too."""
+        self.feeds["beta"] = replace(self.feeds["acme"], id="beta")
 
     def take(self, step: Step) -> None:
         self.facts, changes = step
@@ -128,8 +133,7 @@ class Ana:
         """A feed changes: all is settled by the old one, then reviewed by the new."""
         self.passes(at)
         old = self.feeds[FEED_OF[of]]
-        known = {name: getattr(old, name) for name in old.__struct_fields__}
-        self.feeds = {**self.feeds, old.id: Feed(**{**known, **fields})}
+        self.feeds = {**self.feeds, old.id: replace(old, **fields)}
         self.take(review(self.facts, self.feeds, self.policy, at, self.zone))
 
     def feed_lost(self, of: str, at: datetime) -> None:
@@ -375,19 +379,46 @@ def test_who_loses_the_other_link_is_asked_only_when_its_grace_has_passed() -> N
 
 def test_idle_on_two_slacks_the_later_one_decides_when_to_ask() -> None:
     ana = Ana()
-    beta = "ana@beta"
-    FEED_OF[beta] = "beta"
-    ana.feeds["beta"] = Feed(
-        "beta", "slack", FeedState.LIVE, 1, NINE, NINE, timedelta(seconds=150), timedelta(seconds=120)
-    )
+    ana.on_beta()
     ana.connects(SLACK)
-    ana.connects(beta)
+    ana.connects(BETA)
     ana.available_without_check_in()
     ana.goes_idle(after(minutes=30))
-    ana.seen(Seen.AWAY, beta, after(minutes=40))
+    ana.seen(Seen.AWAY, BETA, after(minutes=40))
     ana.passes(after(hours=2))
     assert ana.told == [(Told.STILL_THERE, after(minutes=55))]
     assert ana.history()[-1] == (after(minutes=65), OFFLINE, "disconnected")
+
+
+def test_who_came_on_another_slack_after_the_question_is_asked_again() -> None:
+    """Slack is polled, so being away there may be older than our seeing it."""
+    ana = Ana()
+    ana.on_beta()
+    ana.connects(SLACK)
+    ana.available_without_check_in()
+    ana.goes_idle(after(minutes=30))
+    ana.connects(BETA, after(minutes=46))
+    ana.seen(Seen.AWAY, BETA, after(minutes=47), dated=after(minutes=36))
+    ana.passes(after(minutes=54))
+    assert ana.told == [(Told.STILL_THERE, after(minutes=45)), (Told.STILL_THERE, after(minutes=51))]
+
+
+def test_an_away_that_we_hear_of_too_late_counts_from_when_we_heard() -> None:
+    """Her check-in lapsed at 17:00, but it was Slack that said at 17:10 that she is long gone."""
+    ana = Ana()
+    ana.connects(SLACK)
+    ana.available(on=SLACK)
+    ana.seen(Seen.AWAY, SLACK, after(hours=8, minutes=10), dated=after(hours=7, minutes=30))
+    assert ana.why(after(hours=8, minutes=10)) == (OFFLINE, "disconnected", "slack")
+    assert ana.history()[-1][0] == after(hours=8, minutes=10)
+
+
+def test_an_away_that_we_hear_of_too_late_ends_no_check_in() -> None:
+    ana = Ana()
+    ana.connects(SLACK)
+    ana.available(on=SLACK)
+    ana.seen(Seen.AWAY, SLACK, after(hours=1), dated=after(minutes=10))
+    assert ana.verdict(after(hours=7)).reachable
 
 
 def test_slacks_away_can_be_taken_for_a_disconnect_or_for_nothing() -> None:
@@ -459,6 +490,17 @@ def test_other_commands_renew_a_check_in_that_holds_and_only_that() -> None:
     assert ana.presence(after(hours=13) + MOMENT) is OFFLINE
     ana.acts(after(hours=14))
     assert ana.presence(after(hours=14)) is OFFLINE
+
+
+def test_whoever_renewed_a_check_in_gets_the_word_again_before_it_lapses() -> None:
+    ana = Ana(feeds=())
+    ana.available()
+    ana.acts(after(hours=7, minutes=50))
+    ana.passes(after(hours=20))
+    assert ana.told == [
+        (Told.CHECK_IN_ENDING, after(hours=7, minutes=45)),
+        (Told.CHECK_IN_ENDING, after(hours=15, minutes=35)),
+    ]
 
 
 def test_a_leads_word_opens_no_check_in_and_connects_nobody() -> None:
@@ -534,6 +576,21 @@ def test_after_blind_trust_nobody_is_routed_and_the_history_says_unconfirmed() -
     )
 
 
+def test_of_feeds_lost_together_the_shorter_trust_marks_the_history() -> None:
+    """Whichever link happened to be seen first."""
+    for first, second in ((DISCORD, SLACK), (SLACK, DISCORD)):
+        ana = Ana()
+        ana.connects(first)
+        ana.connects(second)
+        ana.available_without_check_in()
+        ana.feed(SLACK, after(minutes=30), trust=timedelta(minutes=10))
+        for lost in (DISCORD, SLACK):
+            ana.feed_lost(lost, after(hours=1))
+        assert ana.verdict(after(hours=1, seconds=120)).confirmed
+        later = ana.verdict(after(hours=1, seconds=120) + MOMENT)
+        assert (later.confirmed, later.reachable) == (False, True)
+
+
 def test_whoever_was_not_seen_for_8_hours_is_offline() -> None:
     ana = Ana()
     ana.connects()
@@ -593,6 +650,19 @@ def test_no_disconnect_has_consequences_before_a_feed_come_back_has_settled() ->
     ana.feed_resumes(DISCORD, after(hours=2))
     assert ana.presence(after(hours=2, seconds=60)) is AVAILABLE
     assert ana.presence(after(hours=2, seconds=60) + MOMENT) is OFFLINE
+
+
+def test_who_went_idle_before_a_blind_spell_has_the_settling_time_too() -> None:
+    ana = Ana()
+    ana.connects(SLACK)
+    ana.available_without_check_in()
+    ana.goes_idle(after(minutes=30))
+    ana.feed_lost(SLACK, after(minutes=35))
+    ana.feed_resumes(SLACK, after(hours=2))
+    assert ana.presence(after(hours=2, seconds=60)) is AVAILABLE
+    assert ana.presence(after(hours=2, seconds=60) + MOMENT) is OFFLINE
+    ana.passes(after(hours=3))
+    assert ana.told == [(Told.STILL_THERE, after(hours=2))]
 
 
 def test_after_a_feed_began_anew_a_link_counts_only_when_seen_again() -> None:

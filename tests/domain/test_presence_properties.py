@@ -116,7 +116,14 @@ CONSOLE = Place(
     timedelta(seconds=65),
     timedelta(seconds=120),
 )
-PLACES = [[DISCORD, SLACK], [DISCORD, SLACK, OTHER_SLACK], [DISCORD, SLACK, CONSOLE], [SLACK], [DISCORD]]
+PLACES = [
+    [SLACK, OTHER_SLACK],
+    [DISCORD, SLACK],
+    [DISCORD, SLACK, OTHER_SLACK],
+    [DISCORD, SLACK, CONSOLE],
+    [SLACK],
+    [DISCORD],
+]
 
 SPANS = [
     timedelta(0),
@@ -129,16 +136,18 @@ SPANS = [
     timedelta(minutes=15),
     timedelta(minutes=25),
     timedelta(minutes=30),
+    timedelta(minutes=31),
+    timedelta(minutes=32, seconds=30),
     timedelta(hours=2),
     timedelta(hours=7, minutes=45),
     timedelta(hours=8),
     timedelta(hours=16),
 ]
-"""Every duration of the rules: what is drawn clusters where something ends."""
+"""Every duration of the rules, and a grace with the gap after it: arrivals cluster where things end."""
 
 BESIDE = [timedelta(0), -MOMENT, MOMENT]
 WHATS = [
-    *["drops"] * 8, *["connects"] * 6, *["idle"] * 3, *["saw"] * 2, *["late"] * 2,
+    *["drops"] * 8, *["connects"] * 6, *["idle"] * 6, *["saw"] * 2, *["late"] * 2,
     *["live"] * 3, *["lost"] * 3, "off feed", "left",
     *["lead available"] * 3, "lead away", "lead off",
     "available", "away", *["timed away"] * 2, *["act"] * 2, "off",
@@ -275,7 +284,9 @@ def next_instant(draw: st.DrawFn, writer: Writer) -> datetime:
         return writer.now
     if kind == "soon":
         return writer.now + timedelta(seconds=draw(st.integers(1, 40)))
-    begun = [writer.now, *(arrival.at for arrival in writer.history.arrivals[-4:])]
+    recent = writer.history.arrivals[-4:]
+    begun = [writer.now, *(arrival.at for arrival in recent)]
+    begun += [said.until for said in recent if isinstance(said, Said) and said.until]
     ends = {
         end + beside
         for begin in begun
