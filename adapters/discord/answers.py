@@ -88,6 +88,10 @@ class Answers:
             return await read(interaction)
         except RollcallError as refusal:
             return _problem(refusal.sentence)
+        except (discord.DiscordException, OSError, aiohttp.ClientError, TimeoutError) as trouble:
+            # Only looking somebody up asks Discord, and that comes before anything is changed.
+            log.warning("a member could not be looked up: %s", type(trouble).__name__)
+            return _problem("Discord does not answer Rollcall just now. Nothing was changed; try again.")
         except Exception:
             log.exception("interaction %s failed", interaction.id)
             return _problem(
@@ -157,6 +161,8 @@ class Answers:
             return _problem(
                 "Use this command in your team's server, so that Rollcall knows which team you mean."
             )
+        if not self._feeds.wants(interaction.guild.id):
+            return _problem("This server does not belong to the team that this Rollcall works for.")
         person = await self._person(interaction, interaction.guild)
         mentioned = tuple(profile_of(one, self._roles) for one in typed.mentioned)
         return await self._dispatch(typed.name, person, typed.arguments, interaction, mentioned)
@@ -167,6 +173,8 @@ class Answers:
         if click is None or click.action not in BY_NAME:
             return _problem("This button is from another version of Rollcall. Give the command instead.")
         guild = interaction.guild
+        if guild is not None and not self._feeds.wants(guild.id):
+            return _problem("This server does not belong to the team that this Rollcall works for.")
         if guild is None:
             person = await self._absent(interaction, click)
             if person is None:

@@ -89,6 +89,8 @@ class Connection(discord.Client):
         presence: bool,
         patience: Patience | None = None,
     ) -> None:
+        # Else the library warns everybody that voice will not work.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         intents = discord.Intents.none()
         intents.guilds = True
         intents.presences = presence
@@ -110,6 +112,7 @@ class Connection(discord.Client):
         self._gateway = yarl.URL(table.gateway_url) if table.gateway_url else None
         self._failures = 0
         self._closing: set[asyncio.Task[None]] = set()
+        self._opening: DiscordWebSocket | None = None
         self._at_once: dict[str, Any] = {
             "connect": self._ready_again,
             "resumed": self._resumed,
@@ -198,7 +201,7 @@ class Connection(discord.Client):
         if session is None and await self.core.identify_budget() <= 0:
             raise IdentifiesSpent
         gateway = self._gateway or (session.gateway if session else None)
-        opening = DiscordWebSocket.from_client(
+        opening = self._socket_class().from_client(
             self,
             initial=initial,
             gateway=gateway,
@@ -206,7 +209,14 @@ class Connection(discord.Client):
             sequence=session.sequence if session else None,
             resume=session is not None,
         )
-        self.ws = await within(self.core.clock, 60.0, opening)
+        try:
+            self.ws = await within(self.core.clock, 60.0, opening)
+        except BaseException:
+            if self._opening is not None:
+                self._put_away(self._opening)
+            raise
+        finally:
+            self._opening = None
         reading = asyncio.create_task(self._read(self.ws))
         watching = asyncio.create_task(self._watch())
         try:
@@ -218,6 +228,27 @@ class Connection(discord.Client):
             watching.cancel()
             await asyncio.gather(reading, watching, return_exceptions=True)
             self._put_away(self.ws)
+
+    def _socket_class(self) -> type[DiscordWebSocket]:
+        """Sockets that we know from their first moment: one that fails while it opens would keep its thread
+        of heartbeats."""
+        connection = self
+
+        class Socket(DiscordWebSocket):
+            def __init__(
+                self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop
+            ) -> None:
+                super().__init__(socket, loop=loop)
+                connection._opening = self
+
+        return Socket
+
+    async def close(self) -> None:
+        """Closes everything, sockets on their way out too."""
+        await super().close()
+        if self._closing:
+            # The session under them is closed by now, so they have nothing left to wait for.
+            await asyncio.wait(self._closing, timeout=1.0)
 
     async def _read(self, ws: DiscordWebSocket) -> None:
         while True:
