@@ -4,6 +4,7 @@ They act as people do, by typing commands and by being connected or not; what co
 program decides. One round of the story takes about two minutes.
 """
 
+import signal
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -115,8 +116,11 @@ class Cast:
             await self._console.type(person, act)
 
     async def watch(self) -> None:
-        """Tell every change of presence but that of the one at the prompt, who is answered anyway."""
+        """Tell every change of presence but that of the one at the prompt, who is answered anyway.
+        Ends the program when nobody reads any more."""
         while True:
+            if self._console.screen.gone:
+                signal.raise_signal(signal.SIGTERM)
             for line, colour in self._news():
                 self._console.tell(line, colour)
             await self._console.core.clock.sleep(LOOK_EVERY)

@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -39,6 +40,11 @@ def run_demo(port: int, data: Path | None, seconds: float | None, serve: Callabl
     `port` 0: any free one. `data` None: in a temporary folder, which is removed at the end.
     Answers the exit code.
     """
+    if port and (taken := _why_not(port)):
+        sys.stderr.write(
+            f"Port {port} can't be used ({taken}): choose another --port, or leave it out.\n"
+        )
+        return 1
     with ExitStack() as stack:
         if data is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-demo-")))
@@ -57,6 +63,17 @@ def run_demo(port: int, data: Path | None, seconds: float | None, serve: Callabl
     if code == 0:
         sys.stdout.write(f"\nThe demo has ended. {_afterwards(data)}\n")
     return code
+
+
+def _why_not(port: int) -> str:
+    """What stands against a port; empty if nothing does."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError as problem:
+            return problem.strerror or str(problem)
+    return ""
 
 
 def _afterwards(data: Path | None) -> str:

@@ -20,6 +20,8 @@ class Screen:
     def __init__(self, *, interactive: bool, colour: bool) -> None:
         self.interactive = interactive
         """Somebody can type."""
+        self.gone = False
+        """Nobody reads any more: the pipe or the terminal was closed."""
         self._renderer = Renderer(colour=colour)
 
     @classmethod
@@ -45,6 +47,11 @@ class Screen:
         self.write(self._renderer.lines([Folding(text, rest=INDENT * 6)], self.width))
 
     def write(self, text: str) -> None:
-        """As it is."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        """As it is; into nothing once nobody reads any more."""
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError:
+            self.gone = True
+            # What is still buffered would fail again when Python leaves.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
