@@ -317,9 +317,9 @@ class DiscordService:
         """Answers the message's id. Raises Undeliverable or RetryLater."""
         connection = self._ready_connection()
 
-        async def send() -> discord.Message:
+        async def send(nonce: str) -> discord.Message:
             channel = await connection.create_dm(discord.Object(int(identity.external_id)))
-            return await self._say(channel, message, workspace.external_id)
+            return await self._say(channel, message, workspace.external_id, nonce)
 
         return await self._delivered(send)
 
@@ -332,27 +332,31 @@ class DiscordService:
             )
         connection = self._ready_connection()
         place = connection.get_partial_messageable(int(channel_id), guild_id=int(guild_id))
-        return await self._delivered(lambda: self._say(place, message, ""))
+        return await self._delivered(lambda nonce: self._say(place, message, "", nonce))
 
     def _ready_connection(self) -> Connection:
         if self._connection is None or not self._connection.established:
             raise RetryLater
         return self._connection
 
-    async def _say(self, place: discord.abc.Messageable, message: Message, guild_id: str) -> discord.Message:
+    async def _say(
+        self, place: discord.abc.Messageable, message: Message, guild_id: str, nonce: str
+    ) -> discord.Message:
         view = view_of(message.buttons, guild_id)
         options: dict[str, Any] = {} if view is None else {"view": view}
-        # With the nonce Discord itself removes the second of two that were sent for one.
-        return await place.send(
-            embed=embed_of(message),
-            allowed_mentions=discord.AllowedMentions.none(),
-            nonce=secrets.token_hex(12),
-            **options,
-        )
+        silent = discord.AllowedMentions.none()
+        return await place.send(embed=embed_of(message), allowed_mentions=silent, nonce=nonce, **options)
 
-    async def _delivered(self, send: Callable[[], Awaitable[discord.Message]]) -> str:
+    async def _delivered(self, send: Callable[[str], Awaitable[discord.Message]]) -> str:
+        """The id of what was sent. By the nonce Discord itself knows the second of two that are one, so that
+        what got no answer is sent again."""
+        nonce = secrets.token_hex(12)
         try:
-            return str((await send()).id)
+            try:
+                sent = await send(nonce)
+            except (OSError, aiohttp.ClientError, TimeoutError):
+                await self._core.clock.sleep(1.0)
+                sent = await send(nonce)
         except discord.RateLimited as limit:
             raise RetryLater(limit.retry_after) from None
         except discord.HTTPException as refusal:
@@ -363,6 +367,7 @@ class DiscordService:
         except (discord.DiscordException, OSError, aiohttp.ClientError, TimeoutError) as trouble:
             log.warning("a message was not sent: %s", _in_short(trouble))
             raise RetryLater from None
+        return str(sent.id)
 
 
 async def _closed(connection: Connection) -> None:

@@ -20,7 +20,7 @@ from adapters.discord.service import DiscordService
 from bot.config import DiscordTable
 from bot.domain.agent import Workspace
 from bot.domain.facts import Seen
-from bot.message import Message
+from bot.message import Button, Message
 from bot.ports import Command, Profile, Sighting, Tracked
 
 RATE = 40.0
@@ -229,3 +229,21 @@ async def sees(core: RecordingCore, guild: Guild, user_id: int, seen: Seen) -> N
 def track(core: RecordingCore, guild: Guild, *user_ids: int) -> None:
     """These are agents."""
     core.agents[str(guild.id)] += [str(user_id) for user_id in user_ids]
+
+
+@asynccontextmanager
+async def at_work(
+    core: RecordingCore, **settings: Any
+) -> AsyncIterator[tuple[FakeDiscord, Guild, DiscordService]]:
+    """The adapter, connected, with its commands registered in one guild."""
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        async with running(fake, core, **settings) as service:
+            await live(core, guild)
+            await core.until(lambda: any(core.settings.values()), "commands registered")
+            yield fake, guild, service
+
+
+def asking(label: str = "Back", action: str = "available", **arguments: str) -> Message:
+    """A message with one button."""
+    return Message(lines=(("Away",),), buttons=(Button(label, action, tuple(arguments.items())),))

@@ -1,43 +1,19 @@
-"""Commands and buttons over real sockets: deadlines, duplicates, refusals, registration."""
+"""Commands over real sockets: what they carry, deadlines, duplicates, refusals, registration."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from discord_adapter.house import HurriedClock, RecordingCore, live, running
-from fakes.discord_model import MANAGE_GUILD, Guild
+from discord_adapter.house import HurriedClock, RecordingCore, at_work, live, running
+from fakes.discord_model import MANAGE_GUILD
 from fakes.discord_server import FakeDiscord
 
 from adapters.discord.commands import digest, payload
-from adapters.discord.invite import application_id_of, invite_url
-from adapters.discord.service import DiscordService
 from bot.commands import TABLE
-from bot.domain.agent import Identity, Workspace
 from bot.domain.errors import Unavailable
-from bot.message import Button, Message
-from bot.ports import Command, PersonKind, RetryLater, Undeliverable
-
-
-@asynccontextmanager
-async def at_work(
-    core: RecordingCore, **settings: Any
-) -> AsyncIterator[tuple[FakeDiscord, Guild, DiscordService]]:
-    """The adapter, connected, with its commands registered in one guild."""
-    async with FakeDiscord() as fake:
-        guild = fake.add_guild("Acme")
-        async with running(fake, core, **settings) as service:
-            await live(core, guild)
-            await core.until(lambda: any(core.settings.values()), "commands registered")
-            yield fake, guild, service
-
-
-def asking(label: str = "Back", action: str = "available", **arguments: str) -> Message:
-    """A message with one button."""
-    return Message(lines=(("Away",),), buttons=(Button(label, action, tuple(arguments.items())),))
+from bot.message import Message
+from bot.ports import Command, PersonKind
 
 
 def test_every_command_of_the_table_is_registered() -> None:
@@ -126,10 +102,10 @@ async def test_suggestions_come_from_the_core() -> None:
     async with at_work(core) as (fake, guild, _):
         maria = fake.add_member(guild, "maria")
         choices = await fake.autocomplete(maria, guild, "who", "team", "bi")
-        assert choices == [
-            {"name": "Billing", "value": "billing", "name_localizations": None},
-            {"name": "x" * 100, "value": "long", "name_localizations": None},
-        ] or [choice["value"] for choice in choices] == ["billing", "long"]
+        assert [(choice["name"], choice["value"]) for choice in choices] == [
+            ("Billing", "billing"),
+            ("x" * 100, "long"),
+        ]
         assert fake.violations == []
     assert core.names("suggest") == [("suggest", "who", "team", "bi")]
 
@@ -145,86 +121,20 @@ async def test_what_takes_longer_than_2_s_is_deferred_and_shown_later() -> None:
         assert fake.violations == []
 
 
-async def test_a_click_gives_the_command_again_and_replaces_its_message() -> None:
+async def test_a_server_of_others_is_told_so() -> None:
+    """Its commands may stand there from a time when it belonged to the team."""
     core = RecordingCore()
-    core.answer = lambda command: (
-        Message(lines=(("Back",),), replaces=True) if command.clicked else asking(note="billing & co")
-    )
-    async with at_work(core) as (fake, guild, _):
-        maria = fake.add_member(guild, "maria")
-        reply = await fake.slash(maria, guild, "away")
-        clicked = await fake.click(maria, reply, "Back")
-        assert "Back" in clicked.text
-        assert clicked.buttons == []
-        assert clicked.message is reply.message
-        assert fake.violations == []
-    click = core.commands[1]
-    assert (click.name, click.arguments, click.clicked) == ("available", {"note": "billing & co"}, True)
-
-
-async def test_a_click_that_replaces_nothing_shows_a_new_private_message() -> None:
-    core = RecordingCore()
-    core.answer = lambda command: Message(lines=(("Help",),)) if command.clicked else asking()
-    async with at_work(core) as (fake, guild, _):
-        maria = fake.add_member(guild, "maria")
-        reply = await fake.slash(maria, guild, "away")
-        clicked = await fake.click(maria, reply, "Back")
-        assert clicked.ephemeral
-        assert clicked.message is not reply.message
-
-
-@pytest.mark.parametrize("replaces", [True, False])
-async def test_a_slow_click_is_answered_later(replaces: bool) -> None:
-    core = RecordingCore(HurriedClock(20))
-    core.answer = lambda command: (
-        Message(lines=(("Back",),), replaces=replaces) if command.clicked else asking()
-    )
-    async with at_work(core) as (fake, guild, _):
-        maria = fake.add_member(guild, "maria")
-        reply = await fake.slash(maria, guild, "away")
-        core.delay = 4.0
-        clicked = await fake.click(maria, reply, "Back")
-        assert "Back" in clicked.text
-        assert clicked.interaction.answer == 6
-        assert (clicked.message is reply.message) is replaces
-        assert fake.violations == []
-
-
-async def test_a_button_in_a_direct_message_works_for_the_guild_it_belongs_to() -> None:
-    core = RecordingCore()
-    core.answer = lambda command: Message(lines=(("Back",),), replaces=True)
     async with FakeDiscord() as fake:
         guild = fake.add_guild("Acme")
-        support = fake.add_role(guild, "support")
-        maria = fake.add_member(guild, "maria", roles=[support], nick="María")
-        async with running(fake, core, agent_roles=(str(support.id),)) as service:
-            await live(core, guild)
-            home = Workspace(f"ws_{guild.id}", "org", "discord", str(guild.id), "Acme")
-            identity = Identity("idn", home.id, "discord", str(maria.id))
-            await service.send_direct(identity, home, asking())
-            shown = await fake.wait_for_message(maria)
-            clicked = await fake.click(maria, shown, "Back")
-            assert "Back" in clicked.text
-            await service.send_direct(identity, home, asking())
-            kept = await fake.wait_for_message(maria, "Away")
-            fake.leave(maria, guild)
-            refused = await fake.click(maria, kept, "Back")
-            assert "does not see you" in refused.text
-    profile = core.commands[0].person.profile
-    assert core.commands[0].person.workspace_id == f"ws_{guild.id}"
-    assert (profile.name, profile.may_enrol) == ("María", True)
-    assert len(core.commands) == 1
-
-
-async def test_a_button_of_another_version_says_so() -> None:
-    core = RecordingCore()
-    core.answer = lambda command: asking(action="gone")
-    async with at_work(core) as (fake, guild, _):
+        other = fake.add_guild("Other")
         maria = fake.add_member(guild, "maria")
-        reply = await fake.slash(maria, guild, "away")
-        clicked = await fake.click(maria, reply, "Back")
-        assert "another version" in clicked.text
-    assert len(core.commands) == 1
+        async with running(fake, core):
+            await core.until(lambda: len(core.settings) == 2, "commands registered")
+        async with running(fake, core, guilds=(str(other.id),)):
+            await core.until(lambda: core.feed(other).epoch == 2, "the other server")
+            reply = await fake.slash(maria, guild, "available")
+            assert "does not belong" in reply.text
+    assert core.commands == []
 
 
 async def test_row_15_an_interaction_delivered_three_times_is_answered_once() -> None:
@@ -347,94 +257,3 @@ async def test_row_16_an_answer_survives_a_429_without_via_and_a_502() -> None:
         assert "available" in (await fake.slash(maria, guild, "available")).text
         fake.fail("POST /interactions/*", 502)
         assert "who" in (await fake.slash(maria, guild, "who")).text
-
-
-async def test_a_direct_message_is_sent_once_though_its_answer_is_lost() -> None:
-    core = RecordingCore()
-    async with at_work(core) as (fake, guild, service):
-        maria = fake.add_member(guild, "maria")
-        home = Workspace(f"ws_{guild.id}", "org", "discord", str(guild.id), "Acme")
-        identity = Identity("idn", home.id, "discord", str(maria.id))
-        sent = await service.send_direct(identity, home, asking())
-        assert (await fake.wait_for_message(maria)).id == int(sent)
-        assert fake.violations == []
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "raised"),
-    [
-        (403, 50007, Undeliverable),
-        (404, 10003, Undeliverable),
-        (503, 0, RetryLater),
-        (400, 50035, RetryLater),
-    ],
-)
-async def test_row_16_what_discord_refuses_is_told_apart(
-    status: int, code: int, raised: type[Exception]
-) -> None:
-    core = RecordingCore()
-    async with at_work(core) as (fake, guild, service):
-        maria = fake.add_member(guild, "maria")
-        home = Workspace(f"ws_{guild.id}", "org", "discord", str(guild.id), "Acme")
-        fake.fail("POST /channels/*/messages", status, 9, code=code)
-        with pytest.raises(raised):
-            await service.send_direct(Identity("idn", home.id, "discord", str(maria.id)), home, asking())
-
-
-async def test_row_16_a_long_429_is_passed_on_and_no_more_is_called() -> None:
-    """A ban by Discord's edge counts against the address; every further call would prolong it."""
-    core = RecordingCore()
-    async with at_work(core) as (fake, guild, service):
-        channel = next(iter(guild.channels))
-        fake.rate_limit("POST /channels/*/messages", 3600.0, by_proxy=True)
-        for _ in range(3):
-            with pytest.raises(RetryLater) as later:
-                await service.post(f"{guild.id}/{channel}", asking())
-            assert later.value.after is not None
-            assert 3000 < later.value.after <= 3600
-        assert len(fake.calls("POST", "/channels/*/messages")) == 1
-
-
-async def test_a_message_is_posted_in_a_channel_and_pings_nobody() -> None:
-    core = RecordingCore()
-    async with at_work(core) as (fake, guild, service):
-        channel = next(iter(guild.channels.values()))
-        sent = await service.post(f"{guild.id}/{channel.id}", Message(lines=(("@everyone <@1>",),)))
-        message = await fake.wait_for_message(channel)
-        assert str(message.id) == sent
-        body = fake.calls("POST", f"/channels/{channel.id}/messages")[0].body
-        assert body["allowed_mentions"]["parse"] == []
-        assert fake.violations == []
-        with pytest.raises(Undeliverable, match="guild/channel"):
-            await service.post("general", asking())
-
-
-async def test_before_it_is_connected_messages_wait() -> None:
-    core = RecordingCore()
-    async with FakeDiscord() as fake:
-        guild = fake.add_guild("Acme")
-        fake.refuse_connections(1000)
-        async with running(fake, core) as service:
-            with pytest.raises(RetryLater):
-                await service.post(f"{guild.id}/1", asking())
-
-
-def test_the_invitation_asks_for_what_is_needed() -> None:
-    url = invite_url("123", guild_id="456")
-    assert url.startswith("https://discord.com/oauth2/authorize?client_id=123&")
-    assert "scope=bot+applications.commands" in url
-    assert "permissions=19456" in url
-    assert "guild_id=456" in url
-
-
-@pytest.mark.parametrize(
-    ("token", "found"),
-    [
-        ("MTIzNDU2Nzg5MDEyMzQ1Njc4.GhJk.abc", "123456789012345678"),
-        ("nonsense", None),
-        ("", None),
-        ("é.x", None),
-    ],
-)
-def test_a_token_names_its_application(token: str, found: str | None) -> None:
-    assert application_id_of(token) == found
