@@ -54,7 +54,7 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_fault_14_a_socket_that_slack_wants_replaced_is_replaced(slack: FakeSlack, reason: str) -> None:
     core = RecordingCore()
     async with running(slack, core):
-        await slack.disconnect_sockets(reason, grace=0.2)  # type: ignore[arg-type]  # the parametrized ones
+        await slack.disconnect_sockets(reason, grace=20)  # type: ignore[arg-type]  # the parametrized ones
         await slack.wait_for(lambda: slack.sockets.opened >= 2 or None, "a second socket")
         await slack.wait_for_connection()
         assert "available" in (await slack.command("U1", "/available")).shown
@@ -102,7 +102,11 @@ async def test_fault_14_a_reply_whose_socket_broke_comes_by_response_url(slack: 
 
 
 @pytest.mark.usefixtures("brisk")
-async def test_fault_14_a_dropped_socket_is_opened_again(slack: FakeSlack) -> None:
+async def test_fault_14_a_dropped_socket_is_opened_again(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, not only when pongs have been missing."""
+    monkeypatch.setattr(socket_mode, "SILENT", 60.0)
     async with running(slack, RecordingCore()):
         assert slack.drop_sockets() == 1
         await slack.wait_for(lambda: slack.sockets.opened == 2 or None, "a second socket")
@@ -138,7 +142,12 @@ async def test_fault_14_a_socket_whose_client_says_all_is_well_is_dead_without_p
 
 
 @pytest.mark.usefixtures("brisk")
-async def test_fault_14_a_new_socket_that_never_says_hello_is_given_up(slack: FakeSlack) -> None:
+async def test_fault_14_a_new_socket_that_never_says_hello_is_given_up(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sooner than missing pongs would tell."""
+    monkeypatch.setattr(socket_mode, "SILENT", 60.0)
+    monkeypatch.setattr(socket_mode, "PING", 30.0)
     slack.sockets.freeze_new = True
     async with running(slack, RecordingCore(), ready=False):
         await slack.wait_for(lambda: slack.sockets.opened >= 1 or None, "a first socket")

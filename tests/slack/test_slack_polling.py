@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -230,3 +231,16 @@ async def test_polls_are_numbered_in_the_order_in_which_they_were_asked(
     numbers = [one.seq for _, one in core.sightings]
     assert numbers == sorted(set(numbers))
     assert core.sightings[-1][1].at - core.sightings[0][1].at > timedelta(seconds=30)
+
+
+async def test_fault_16_a_command_waits_for_as_long_as_slack_says_and_no_longer(
+    slack: FakeSlack, clock: MovedClock
+) -> None:
+    """Row 16: with waits of its own making it would take over a minute."""
+    core = RecordingCore(clock)
+    async with running(slack, core, "http"):
+        slack.rate_limit("users.info", retry_after=45)
+        asked_for = asyncio.create_task(slack.command("U1", "/available"))
+        await clock.flow(asked_for.done, most=50)
+        assert "available" in (await asked_for).shown
+    assert len(slack.calls("users.info")) == 2

@@ -75,7 +75,9 @@ def test_fault_29_whatever_is_said_slack_takes_it(message: Message, zone: str | 
 def test_fault_29_a_roster_of_thousands_is_cut_with_a_word() -> None:
     """Row 29: pages are the core's; what still comes too long says how much is missing."""
     crowd = Section(("Available",), tuple(((f"agent {n}",)) for n in range(3000)))
-    texts = shown(Message((("Everybody",),), (crowd,), (Button("More", "who"),)))
+    message = Message((("Everybody",),), (crowd,), (Button("More", "who"),))
+    assert message_problems(render(message, NOW).body()) == []
+    texts = shown(message)
     assert re.search(r"and \d+ more lines than Slack can show", "\n".join(texts))
     assert texts[-1] == "More"
 
