@@ -3,10 +3,13 @@
 It is a cache: after each commit the changed agents are put in. A query settles what has come due
 since the last one (a heap of deadlines, so nothing is scanned) and reads from pools in which the
 routable agents stand in the order in which they would be given work.
+
+Every answer is a function of the facts put in, the feeds, the policy and `now`, which never goes
+back. Nothing else is kept but the order of those who are equally loaded: who came first stands first.
 """
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -15,92 +18,46 @@ from msgspec.structs import replace
 
 from bot.domain.agent import Agent, Identity
 from bot.domain.facts import Facts, Feed, Link, Policy, Presence
-from bot.domain.presence import Verdict, deadline, judge
+from bot.domain.pool import Pool
+from bot.domain.presence import TICK, Verdict, deadline, judge
 from bot.domain.routing import Reason, why_not_routable
 from bot.domain.transition import settle
 from bot.ports import Load
 
-
-class Pool:
-    """The agents of one team (or skill, or all), the routable ones in order of least load.
-
-    A bucket for each load ratio keeps its agents in the order in which they came: the longest idle
-    first. Buckets are few, so the order over all of them is a sort of their ratios.
-    """
-
-    __slots__ = ("available", "away", "buckets", "offline", "revision", "routable")
-
-    def __init__(self) -> None:
-        self.buckets: dict[float, dict[str, None]] = {}
-        self.routable = self.available = self.away = self.offline = 0
-        self.revision = 0
-        """Rises with whatever could change an answer about this pool."""
-
-    def enter(self, agent_id: str, ratio: float) -> None:
-        """The agent is routable at this load ratio, and the last in its bucket."""
-        bucket = self.buckets.get(ratio)
-        if bucket is None:
-            bucket = self.buckets[ratio] = {}
-        bucket[agent_id] = None
-        self.routable += 1
-
-    def leave(self, agent_id: str, ratio: float) -> None:
-        """The agent is not routable at this ratio any more."""
-        bucket = self.buckets[ratio]
-        del bucket[agent_id]
-        if not bucket:
-            del self.buckets[ratio]
-        self.routable -= 1
-
-    def move(self, agent_id: str, before: float, after: float) -> None:
-        """From one bucket to the end of another."""
-        self.leave(agent_id, before)
-        self.enter(agent_id, after)
-
-    def best(self) -> Iterator[str]:
-        """Routable agents, the one to take first at first."""
-        for ratio in sorted(self.buckets):
-            yield from self.buckets[ratio]
-
-    def count(self, presence: Presence, by: int) -> None:
-        """One agent more (1) or less (-1) of a presence."""
-        if presence is Presence.AVAILABLE:
-            self.available += by
-        elif presence is Presence.AWAY:
-            self.away += by
-        else:
-            self.offline += by
+SLACK = 64
+"""What the heap may hold beyond twice what it needs before it is made anew."""
 
 
-class Entry:
+class Group:
+    """All who have the same teams and skills, and so stand in the same pools."""
+
+    __slots__ = ("members", "pools")
+
+    def __init__(self, pools: tuple[Pool, ...]) -> None:
+        self.pools = pools
+        self.members = 0
+
+
+UNJUDGED = Verdict(Presence.OFFLINE, "", "", "", True, None, False)
+"""Where everybody starts who is put in, until their facts are looked at a moment later."""
+
+
+class Entry(Struct, gc=False):
     """One agent as the roster holds them."""
 
-    __slots__ = (
-        "agent",
-        "due_at",
-        "facts",
-        "load",
-        "load_known",
-        "place",
-        "settled",
-        "stored_due_at",
-        "verdict",
-    )
-
-    def __init__(self, agent: Agent, facts: Facts) -> None:
-        self.agent = agent
-        self.facts = facts
-        """As stored, but for the marks of the newest observations that changed nothing."""
-        self.settled = facts
-        """The same with what has come due since; the stored facts follow with the next tick."""
-        self.verdict: Verdict
-        self.due_at: datetime | None = None
-        self.stored_due_at: datetime | None = None
-        """For when it stands in the heaps, so that a renewal does not make them grow."""
-        self.load = 0
-        self.load_known = False
-        self.place: float | None = None
-        """The load ratio under which it stands in its pools; None: not routable."""
+    agent: Agent
+    group: Group
+    facts: Facts
+    """As stored, but for the marks of the newest observations that changed nothing."""
+    settled: Facts
+    """The same with what has come due since; the stored facts follow with the next tick."""
+    verdict: Verdict = UNJUDGED
+    queued_at: datetime | None = None
+    """For when it stands in the heap: never later than its next deadline, so a renewal adds nothing."""
+    load: int = 0
+    load_known: bool = False
+    place: float | None = None
+    """The load ratio under which it stands in its pools; None: not routable."""
 
 
 class Row(Struct, frozen=True):
@@ -126,12 +83,19 @@ class Roster:
         self.feeds: dict[str, Feed] = {}
         self.revision = 0
         self._entries: dict[str, Entry] = {}
-        self._pools: dict[tuple[str, str], Pool] = {("", ""): Pool()}
+        self._everybody = Pool()
+        self._pools: dict[tuple[str, str], Pool] = {("", ""): self._everybody}
+        self._groups: dict[tuple[tuple[str, ...], tuple[str, ...]], Group] = {}
         self._due: list[tuple[datetime, str]] = []
-        self._stored_due: list[tuple[datetime, str]] = []
-        self._by_identity: dict[tuple[str, str], str] = {}
-        self._by_external: dict[tuple[str, str], str] = {}
+        self._behind: dict[str, datetime] = {}
+        """Whose stored facts are behind time, each with the instant after which to say so."""
+        self._changed_feeds: set[str] = set()
+        self._by_identity: dict[str, dict[str, str]] = {}
+        """By workspace, then by the platform's user id."""
+        self._by_external: dict[str, dict[str, str]] = {}
         self._loads: dict[str, dict[str, Load]] = {}
+        self._verdicts: dict[Verdict, Verdict] = {}
+        """The few that many share: without a word of anybody's own or an instant in them."""
 
     # --- putting in ---
 
@@ -142,69 +106,79 @@ class Roster:
         loads: Iterable[Load],
         now: datetime,
     ) -> None:
-        """Everything anew, from storage."""
+        """Everything anew, from storage; who has stood longest where they are comes first."""
+        for agent_id in list(self._entries):
+            self.drop(agent_id)
         self.feeds = {feed.id: feed for feed in feeds}
         for report in loads:
             self._loads.setdefault(report.agent_id, {})[report.source] = report
-        for agent, facts in everyone:
+        for agent, facts in sorted(everyone, key=_standing_since):
             self.put(agent, facts, now)
 
     def put(self, agent: Agent, facts: Facts, now: datetime) -> None:
         """An agent as just committed. What is older than what is here is ignored; a removed agent
         leaves the roster."""
-        entry = self._entries.get(agent.id)
         if agent.removed:
             self.drop(agent.id)
             return
+        self.settle(now)
+        entry = self._entries.get(agent.id)
         if entry is None:
-            entry = self._entries[agent.id] = Entry(agent, facts)
+            entry = self._entries[agent.id] = Entry(agent, self._group(agent), facts, facts)
+            entry.group.members += 1
+            for pool in entry.group.pools:
+                pool.offline += 1
             self._name(agent)
-            self._judge(entry, facts, now, first=True)
-            return
-        if facts.version < entry.facts.version:
-            return
-        facts = _with_marks(facts, entry.facts.links)
-        if entry.agent is not agent and entry.agent != agent:
-            self._unname(entry.agent)
-            self._leave_pools(entry)
-            entry.agent = agent
-            self._name(agent)
-            entry.facts = facts
-            self._judge(entry, facts, now, first=True)
-            return
-        entry.facts = facts
-        self._judge(entry, facts, now)
+            self._judge(entry, facts, now, shown=True)
+        elif facts.version >= entry.facts.version:
+            renamed = entry.agent is not agent and entry.agent != agent
+            if renamed:
+                self._rename(entry, agent)
+            self._judge(entry, _with_marks(facts, entry.facts.links), now, shown=renamed)
 
     def mark(self, agent_id: str, facts: Facts, now: datetime) -> None:
         """Facts of the version that is here, changed in nothing that needs to be stored."""
+        self.settle(now)
         entry = self._entries.get(agent_id)
         if entry is not None and entry.facts.version == facts.version:
-            entry.facts = facts
             self._judge(entry, facts, now)
 
     def drop(self, agent_id: str) -> None:
         """The agent is no longer one."""
         entry = self._entries.pop(agent_id, None)
-        if entry is not None:
-            self._unname(entry.agent)
-            self._leave_pools(entry)
+        if entry is None:
+            return
+        self._loads.pop(agent_id, None)
+        self._behind.pop(agent_id, None)
+        self._unname(entry.agent)
+        self.revision += 1
+        for pool in entry.group.pools:
+            self._leave(pool, entry)
+        self._left(entry.group, entry.agent)
 
     def set_feed(self, feed: Feed) -> None:
-        """The feed is in another state; whoever hangs on it is to be reviewed next."""
+        """The feed is in another state. Answers follow at once, stored facts by a review."""
         self.feeds[feed.id] = feed
+        self._changed_feeds.add(feed.id)
         self.revision += 1
 
     def drop_feed(self, feed_id: str) -> None:
         """No links at all from here."""
         self.feeds.pop(feed_id, None)
+        self._changed_feeds.add(feed_id)
         self.revision += 1
 
     def put_load(self, report: Load, now: datetime) -> None:
-        """Units held elsewhere."""
-        self._loads.setdefault(report.agent_id, {})[report.source] = report
+        """Units held elsewhere. What is older than the source's last report is ignored."""
+        self.settle(now)
         entry = self._entries.get(report.agent_id)
-        if entry is not None:
-            self._judge(entry, entry.settled, now)
+        if entry is None:
+            return
+        reports = self._loads.setdefault(report.agent_id, {})
+        old = reports.get(report.source)
+        if old is None or old.as_of <= report.as_of:
+            reports[report.source] = report
+            self._judge(entry, entry.facts, now)
 
     # --- asking ---
 
@@ -223,8 +197,8 @@ class Roster:
 
     def by_identity(self, workspace_id: str, external_id: str) -> Agent | None:
         """By a platform's user id."""
-        agent_id = self._by_identity.get((workspace_id, external_id))
-        return self.agent(agent_id) if agent_id else None
+        agent_id = self._by_identity.get(workspace_id, {}).get(external_id)
+        return self._entries[agent_id].agent if agent_id else None
 
     def identity(self, workspace_id: str, external_id: str) -> tuple[Agent, Identity] | None:
         """An agent with the identity that a platform's user id names."""
@@ -238,8 +212,8 @@ class Roster:
 
     def by_external(self, system: str, external_id: str) -> Agent | None:
         """By a help desk's id."""
-        agent_id = self._by_external.get((system, external_id))
-        return self.agent(agent_id) if agent_id else None
+        agent_id = self._by_external.get(system, {}).get(external_id)
+        return self._entries[agent_id].agent if agent_id else None
 
     def row(self, agent_id: str, now: datetime) -> Row | None:
         """One agent at `now`."""
@@ -286,12 +260,8 @@ class Roster:
         return why_not_routable(entry.agent, entry.verdict, entry.load, team, skills)
 
     def on_feed(self, feed_id: str) -> list[str]:
-        """Ids of the agents with an identity in that workspace."""
-        return [
-            agent_id
-            for agent_id, entry in self._entries.items()
-            if any(identity.workspace_id == feed_id for identity in entry.agent.identities)
-        ]
+        """Ids of the agents with an identity that is present in that workspace, each once."""
+        return list(dict.fromkeys(self._by_identity.get(feed_id, {}).values()))
 
     def everyone(self) -> Iterable[Agent]:
         """All agents, in no order."""
@@ -300,119 +270,223 @@ class Roster:
     # --- time ---
 
     def settle(self, now: datetime) -> None:
-        """Let time have its consequences for the answers; what is stored follows with the tick."""
-        while self._due and self._due[0][0] < now:
-            at, agent_id = heapq.heappop(self._due)
+        """Let time have its consequences for the answers; what is stored follows with the tick.
+
+        Each comes at its own instant, so that it makes no difference how late anybody asks.
+        """
+        if self._changed_feeds:
+            self._judge_anew(now)
+        due = self._due
+        while due and due[0][0] < now:
+            at, agent_id = heapq.heappop(due)
             entry = self._entries.get(agent_id)
-            if entry is not None and entry.due_at == at:
-                entry.due_at = None
-                self._judge(entry, entry.settled, now)
+            if entry is None or entry.queued_at != at:
+                continue
+            entry.queued_at = None
+            real = deadline(entry.settled, self.feeds, self.policy)
+            reports = self._loads.get(agent_id)
+            if reports:
+                ends = min(report.expires_at for report in reports.values())
+                real = ends if real is None or ends < real else real
+            if real is not None and real <= at:
+                self._judge(entry, entry.facts, at + TICK)
+            elif real is not None:
+                self._queue(entry, real)
 
     def due(self, now: datetime) -> list[str]:
         """Agents whose stored facts are behind time, each once; they are not named again until put."""
-        found: dict[str, None] = {}
-        while self._stored_due and self._stored_due[0][0] < now:
-            _, agent_id = heapq.heappop(self._stored_due)
-            entry = self._entries.get(agent_id)
-            if entry is not None:
-                at = deadline(entry.facts, self.feeds, self.policy)
-                if at is not None and at < now:
-                    found[agent_id] = None
-        return list(found)
+        self.settle(now)
+        found = [agent_id for agent_id, at in self._behind.items() if at < now]
+        for agent_id in found:
+            del self._behind[agent_id]
+        return found
 
     def due_again(self, agent_id: str, at: datetime) -> None:
-        """What was due could not be stored: it is due again."""
-        heapq.heappush(self._stored_due, (at, agent_id))
+        """What was due could not be stored: it is due again after that instant."""
+        entry = self._entries.get(agent_id)
+        if entry is not None and entry.settled is not entry.facts:
+            self._behind[agent_id] = at
 
     # --- inside ---
 
-    def _judge(self, entry: Entry, facts: Facts, now: datetime, *, first: bool = False) -> None:
-        agent = entry.agent
-        at = deadline(facts, self.feeds, self.policy)
-        if facts is entry.facts and at is not None and at != entry.stored_due_at:
-            entry.stored_due_at = at
-            heapq.heappush(self._stored_due, (at, agent.id))
+    def _judge_anew(self, now: datetime) -> None:
+        """A feed's state counts for everybody with a link there."""
+        changed, self._changed_feeds = self._changed_feeds, set()
+        for entry in self._entries.values():
+            for link in entry.facts.links:
+                if link.feed_id in changed:
+                    self._judge(entry, entry.facts, now)
+                    break
+
+    def _judge(self, entry: Entry, facts: Facts, now: datetime, *, shown: bool = False) -> None:
+        """Take these facts for the entry's and answer from them. `shown`: an answer differs already."""
+        feeds, policy, agent = self.feeds, self.policy, entry.agent
+        before = entry.settled
+        settled = facts
+        at = deadline(facts, feeds, policy)
         if at is not None and at < now:
-            facts, _ = settle(facts, self.feeds, self.policy, now)
-            at = deadline(facts, self.feeds, self.policy)
-        entry.settled = facts
-        old = None if first else entry.verdict
-        verdict = entry.verdict = judge(facts, self.feeds, self.policy, now)
-        reports = self._loads.get(agent.id)
-        load, known = 0, False
-        if reports:
-            load, known, at = _sum(reports, now, at)
-        if at is not None and at != entry.due_at:
-            entry.due_at = at
-            heapq.heappush(self._due, (at, agent.id))
-        place = load / agent.capacity if verdict.reachable and load < agent.capacity else None
-        before = entry.place
-        changed = first or place != before or load != entry.load or verdict != old
-        entry.load, entry.load_known = load, known
-        if not changed:
+            if facts is not entry.facts or before is facts:
+                self._behind[agent.id] = at
+            settled, _ = settle(facts, feeds, policy, now)
+            at = deadline(settled, feeds, policy)
+        elif self._behind:
+            self._behind.pop(agent.id, None)
+        entry.facts, entry.settled = facts, settled
+        old, verdict = entry.verdict, judge(settled, feeds, policy, now)
+        if verdict != old:
+            shown = True
+            entry.verdict = self._shared(verdict)
+        elif settled is not before:
+            shown = shown or _shows_other(before, settled)
+        load = 0
+        if self._loads and (reports := self._loads.get(agent.id)) is not None:
+            load, ends = _sum(reports, now)
+            known = ends is not None
+            if ends is None:
+                del self._loads[agent.id]
+            elif at is None or ends < at:
+                at = ends
+            if load != entry.load or known is not entry.load_known:
+                shown = True
+                entry.load, entry.load_known = load, known
+        if at is not None and (entry.queued_at is None or at < entry.queued_at):
+            self._queue(entry, at)
+        if not shown:
             return
+        place = None
+        if verdict.reachable and load < agent.capacity:
+            place = load / agent.capacity if load else 0.0
+        self._show(entry, old.presence, verdict.presence, place)
+
+    def _show(self, entry: Entry, old: Presence, new: Presence, place: float | None) -> None:
+        """An answer about the entry differs; so do those about its pools."""
         self.revision += 1
-        for pool in self._pools_of(agent):
-            pool.revision += 1
-            if old is None or old.presence is not verdict.presence:
-                if old is not None:
-                    pool.count(old.presence, -1)
-                pool.count(verdict.presence, 1)
+        before, entry.place = entry.place, place
+        for pool in entry.group.pools:
+            pool.revision = self.revision
+            if old is not new:
+                pool.count(old, -1)
+                pool.count(new, 1)
             if place != before:
-                if before is not None:
-                    pool.leave(agent.id, before)
-                if place is not None:
-                    pool.enter(agent.id, place)
-        entry.place = place
+                pool.move(entry.agent.id, before, place)
 
-    def _pools_of(self, agent: Agent) -> Iterator[Pool]:
-        pools = self._pools
-        for team in ("", *agent.teams):
-            for skill in ("", *agent.skills):
-                pool = pools.get((team, skill))
-                if pool is None:
-                    pool = pools[team, skill] = Pool()
-                yield pool
+    def _shared(self, verdict: Verdict) -> Verdict:
+        if verdict.note or verdict.unconfirmed_since is not None:
+            return verdict
+        return self._verdicts.setdefault(verdict, verdict)
 
-    def _leave_pools(self, entry: Entry) -> None:
+    def _queue(self, entry: Entry, at: datetime) -> None:
+        entry.queued_at = at
+        if len(self._due) > 2 * len(self._entries) + SLACK:
+            self._due[:] = [
+                (other.queued_at, agent_id)
+                for agent_id, other in self._entries.items()
+                if other.queued_at is not None
+            ]
+            heapq.heapify(self._due)
+        else:
+            heapq.heappush(self._due, (at, entry.agent.id))
+
+    def _rename(self, entry: Entry, agent: Agent) -> None:
+        """The agent under another name, with other accounts, in other teams; their turn stays."""
+        old_agent, entry.agent = entry.agent, agent
+        self._unname(old_agent)
+        self._name(agent)
+        old, group = entry.group, self._group(agent)
+        if group is old:
+            return
+        entry.group = group
+        group.members += 1
         self.revision += 1
-        for pool in self._pools_of(entry.agent):
-            pool.revision += 1
-            pool.count(entry.verdict.presence, -1)
-            if entry.place is not None:
-                pool.leave(entry.agent.id, entry.place)
-        entry.place = None
+        for pool in group.pools:
+            if pool not in old.pools:
+                pool.count(entry.verdict.presence, 1)
+                if entry.place is not None:
+                    pool.move(agent.id, None, entry.place)
+                    pool.stand_as_in(self._everybody, entry.place)
+        for pool in old.pools:
+            if pool not in group.pools:
+                self._leave(pool, entry)
+        self._left(old, old_agent)
+
+    def _leave(self, pool: Pool, entry: Entry) -> None:
+        pool.revision = self.revision
+        pool.count(entry.verdict.presence, -1)
+        pool.move(entry.agent.id, entry.place, None)
+
+    def _group(self, agent: Agent) -> Group:
+        group = self._groups.get((agent.teams, agent.skills))
+        if group is None:
+            pools = tuple(self._pools.setdefault(key, Pool()) for key in _keys(agent))
+            group = self._groups[agent.teams, agent.skills] = Group(pools)
+        return group
+
+    def _left(self, group: Group, agent: Agent) -> None:
+        """The agent was of this group: with its last member go the pools that nobody else is in."""
+        group.members -= 1
+        if not group.members:
+            del self._groups[agent.teams, agent.skills]
+            for key in _keys(agent):
+                pool = self._pools[key]
+                if not pool.agents and pool is not self._everybody:
+                    del self._pools[key]
 
     def _name(self, agent: Agent) -> None:
-        for identity in agent.identities:
-            if identity.present:
-                self._by_identity[identity.workspace_id, identity.external_id] = agent.id
-        for named in agent.externals:
-            self._by_external[named] = agent.id
+        for names, space, name in self._names(agent):
+            names.setdefault(space, {})[name] = agent.id
 
     def _unname(self, agent: Agent) -> None:
+        for names, space, name in self._names(agent):
+            named = names.get(space, {})
+            if named.get(name) == agent.id:  # it may be another's by now
+                del named[name]
+                if not named:
+                    del names[space]
+
+    def _names(self, agent: Agent) -> Iterator[tuple[dict[str, dict[str, str]], str, str]]:
         for identity in agent.identities:
-            self._by_identity.pop((identity.workspace_id, identity.external_id), None)
-        for named in agent.externals:
-            self._by_external.pop(named, None)
+            if identity.present:
+                yield self._by_identity, identity.workspace_id, identity.external_id
+        for system, external_id in agent.externals:
+            yield self._by_external, system, external_id
+
+
+def _standing_since(known: tuple[Agent, Facts]) -> datetime:
+    return known[1].interval.standing_since
+
+
+def _keys(agent: Agent) -> Iterable[tuple[str, str]]:
+    """The pools an agent stands in: (team, skill), each or both of them any."""
+    return dict.fromkeys((team, skill) for team in ("", *agent.teams) for skill in ("", *agent.skills))
+
+
+def _shows_other(before: Facts, after: Facts) -> bool:
+    """Whether anybody is shown something else, the verdict being the same: since when, until when."""
+    return (
+        before.interval.standing_since != after.interval.standing_since
+        or before.intent.until_at != after.intent.until_at
+        or before.last_seen_at != after.last_seen_at
+    )
 
 
 def _row(entry: Entry) -> Row:
     return Row(entry.agent, entry.settled, entry.verdict, entry.load, entry.load_known)
 
 
-def _sum(
-    reports: Mapping[str, Load], now: datetime, at: datetime | None
-) -> tuple[int, bool, datetime | None]:
-    """Units held elsewhere, whether anybody said so, and the next instant at which that changes."""
-    load, known = 0, False
-    for report in reports.values():
-        if now <= report.expires_at:
-            load += report.units
-            known = True
-            if at is None or report.expires_at < at:
-                at = report.expires_at
-    return load, known, at
+def _sum(reports: dict[str, Load], now: datetime) -> tuple[int, datetime | None]:
+    """Units held elsewhere, and the next instant at which that changes; None: nobody says so any more.
+
+    What has expired is forgotten.
+    """
+    units, ends = 0, None
+    for report in list(reports.values()):
+        if report.expires_at < now:
+            del reports[report.source]
+            continue
+        units += report.units
+        if ends is None or report.expires_at < ends:
+            ends = report.expires_at
+    return units, ends
 
 
 def _with_marks(facts: Facts, known: tuple[Link, ...]) -> Facts:

@@ -1,0 +1,73 @@
+"""A pool: the agents of one team or skill, counted, and in the order in which they are given work."""
+
+from collections.abc import Iterator
+
+from bot.domain.facts import Presence
+
+GAPS = 64
+"""So many, and an eighth of the agents, before closing them is worth its while."""
+
+
+class Pool:
+    """The agents of one team (or skill, or all), the routable ones in order of least load.
+
+    A bucket for each load ratio keeps its agents in the order in which they came: the longest idle
+    first. Buckets are few, so the order over all of them is a sort of their ratios.
+    """
+
+    __slots__ = ("_gaps", "available", "away", "buckets", "offline", "revision", "routable")
+
+    def __init__(self) -> None:
+        self.buckets: dict[float, dict[str, None]] = {}
+        self.routable = self.available = self.away = self.offline = 0
+        self.revision = 0
+        """Another, higher one with every change of an answer about this pool; 0: never had anybody."""
+        self._gaps = 0
+
+    def move(self, agent_id: str, before: float | None, after: float | None) -> None:
+        """From one load ratio to the end of another's bucket; None: not routable."""
+        buckets = self.buckets
+        if before is not None:
+            left = buckets[before]
+            del left[agent_id]
+            if not left:
+                del buckets[before]
+            self.routable -= 1
+            self._gaps += 1
+        if after is not None:
+            bucket = buckets.get(after)
+            if bucket is None:
+                bucket = buckets[after] = {}
+            bucket[agent_id] = None
+            self.routable += 1
+        if self._gaps > (self.routable >> 3) + GAPS:
+            self._close_gaps()
+
+    def _close_gaps(self) -> None:
+        """Whoever leaves a dict leaves a gap that every reader from its start steps over."""
+        self.buckets = {ratio: dict.fromkeys(bucket) for ratio, bucket in self.buckets.items()}
+        self._gaps = 0
+
+    def stand_as_in(self, other: "Pool", ratio: float) -> None:
+        """Those at this ratio take the order in which they stand in a pool that has them all."""
+        mine = self.buckets[ratio]
+        self.buckets[ratio] = {agent_id: None for agent_id in other.buckets[ratio] if agent_id in mine}
+
+    def best(self) -> Iterator[str]:
+        """Routable agents, the one to take first at first."""
+        for ratio in sorted(self.buckets):
+            yield from self.buckets[ratio]
+
+    def count(self, presence: Presence, by: int) -> None:
+        """One agent more (1) or less (-1) of a presence."""
+        if presence is Presence.AVAILABLE:
+            self.available += by
+        elif presence is Presence.AWAY:
+            self.away += by
+        else:
+            self.offline += by
+
+    @property
+    def agents(self) -> int:
+        """How many there are in all."""
+        return self.available + self.away + self.offline
