@@ -17,19 +17,21 @@ facts_columns = tuple(
 )
 """What `facts_from` reads, in the order of the table."""
 FACTS_WIDTH = len(facts_columns)
-link_columns = tuple(
-    tables.link.c[name] for name in ("identity_id", "feed_id", "state", "since", "epoch", "seq", "weak")
-)
+link_columns = tuple(tables.link.c[name] for name in ("feed_id", "state", "since", "epoch", "seq", "weak"))
 """What `link_from` reads."""
 
 
 def facts_from(agent_id: str, record: Record, links: tuple[Link, ...]) -> Facts:
-    """The facts in a record that begins with `facts_columns`. Words that many agents share are interned."""
-    version, choice, set_at, by, intent_reason, until_at = record[:6]
-    base_choice, base_set_at, base_by, base_reason = record[6:10]
-    checked_in_on, checked_in_at, check_in_until_at, warned = record[10:14]
-    presence, since, reason, source, note, confirmed, presence_since = record[14:21]
-    acted_at, last_seen_at, asked_at, return_asked_on, reviewed_at = record[21:FACTS_WIDTH]
+    """The facts in a record of `facts_columns`. Words that many agents share are interned."""
+    # fmt: off
+    (
+        version, choice, set_at, by, intent_reason, until_at,
+        base_choice, base_set_at, base_by, base_reason,
+        checked_in_on, checked_in_at, check_in_until_at, warned,
+        presence, since, reason, source, note, confirmed, presence_since,
+        acted_at, last_seen_at, asked_at, return_asked_on, reviewed_at,
+    ) = record
+    # fmt: on
     base = None
     if base_choice is not None:
         base = Intent(CHOICES[base_choice], instant(base_set_at), intern(base_by), base_reason)
@@ -63,8 +65,8 @@ def facts_from(agent_id: str, record: Record, links: tuple[Link, ...]) -> Facts:
 
 
 def link_from(identity_id: str, record: Record) -> Link:
-    """The link in a record of `link_columns`, its identity given because many records share the string."""
-    _, feed_id, state, since, epoch, seq, weak = record
+    """The link in a record of `link_columns`; of an identity's own string there need be no copy."""
+    feed_id, state, since, epoch, seq, weak = record
     return Link(identity_id, intern(feed_id), STATES[state], instant(since), epoch, seq, bool(weak))
 
 

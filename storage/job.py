@@ -18,7 +18,7 @@ class Job(Generic[T]):
     until its outcome is decided: nothing is ever written after the caller has been told to go.
     """
 
-    __slots__ = ("_answer", "_loop", "_started", "error", "operation", "refusals", "result")
+    __slots__ = ("_answer", "_decided", "_loop", "_started", "error", "operation", "refusals", "result")
 
     def __init__(self, operation: Callable[[Transaction], T]) -> None:
         self.operation = operation
@@ -27,7 +27,8 @@ class Job(Generic[T]):
         self.refusals = 0
         """How often the database was found locked."""
         self._loop = asyncio.get_running_loop()
-        self._answer: asyncio.Future[None] = self._loop.create_future()
+        self._decided = False
+        self._answer: asyncio.Future[None] | None = None
         self._started = threading.Lock()
 
     def begin(self) -> bool:
@@ -37,9 +38,10 @@ class Job(Generic[T]):
     async def outcome(self) -> T:
         """What the operation answered, or the error it ended with."""
         cancelled = False
-        while not self._answer.done():
+        while not self._decided:
+            self._answer = self._loop.create_future()
             try:
-                await asyncio.shield(self._answer)
+                await self._answer
             except asyncio.CancelledError:
                 if self._started.acquire(blocking=False):
                     raise
@@ -50,8 +52,9 @@ class Job(Generic[T]):
             raise self.error
         return self.result
 
-    def _decided(self) -> None:
-        if not self._answer.done():
+    def _wake(self) -> None:
+        self._decided = True
+        if self._answer is not None and not self._answer.done():
             self._answer.set_result(None)
 
 
@@ -62,9 +65,9 @@ def answer(jobs: Sequence[Job[object]]) -> None:
         by_loop.setdefault(job._loop, []).append(job)
     for loop, waiting in by_loop.items():
         with contextlib.suppress(RuntimeError):  # its loop has been closed: nobody waits any more
-            loop.call_soon_threadsafe(_wake, waiting)
+            loop.call_soon_threadsafe(_wake_all, waiting)
 
 
-def _wake(jobs: Sequence[Job[object]]) -> None:
+def _wake_all(jobs: Sequence[Job[object]]) -> None:
     for job in jobs:
-        job._decided()
+        job._wake()

@@ -1,12 +1,11 @@
 """Agents with their identities, teams and skills."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
 from sys import intern
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, insert, select, update
+from sqlalchemy import FromClause, Table, bindparam, delete, insert, select, update
 
 from bot.domain.agent import Agent, Identity, Role
 from bot.domain.facts import Facts, Link
@@ -14,7 +13,7 @@ from storage import tables
 from storage.facts import facts_columns, facts_from, link_columns, link_from
 from storage.organizations import OrganizationRows, living
 from storage.presence import Presences
-from storage.sql import Record, Sql, Statement, micros, named
+from storage.sql import Record, Sql, Statement, comma_joined, micros, named
 
 ROLES = {role.value: role for role in Role}
 _PROFILE = ("id", "name", "zone", "zone_by_hand", "role", "capacity", "removed", "organization_id")
@@ -63,19 +62,29 @@ DELETE_IDENTITY = Statement(delete(tables.identity).where(tables.identity.c.id =
 DELETE_LINK = Statement(delete(tables.link).where(tables.link.c.identity_id == bindparam("id")))
 
 
-def _owned_slugs(owned: Table, slug: str, table: Table, *, everyone: bool) -> Statement:
-    """(agent id, slug) of the living teams or skills of one agent or of all, in the order of the list."""
-    joined = owned.join(
-        table,
-        (table.c.organization_id == owned.c.organization_id) & (table.c.slug == owned.c[slug]),
-    )
-    whose = owned.c.organization_id == _of_organization if everyone else owned.c.agent_id == _of_agent
+def _owned_by_one(owned: Table, slug: str, table: Table) -> Statement:
+    """(slug,) of an agent's living teams or skills, in the order of the list."""
+    found = select(owned.c[slug]).select_from(_with_list(owned, slug, table))
     return Statement(
-        select(owned.c.agent_id, owned.c[slug])
-        .select_from(joined)
-        .where(whose, living(table))
-        .order_by(table.c.rank, table.c.slug)
+        found.where(owned.c.agent_id == _of_agent, living(table)).order_by(table.c.rank, table.c.slug)
     )
+
+
+def _owned_by_all(owned: Table, slug: str, table: Table) -> Statement:
+    """(agent id, slugs joined by commas in any order) of everybody's living teams or skills."""
+    return Statement(
+        lambda engine: (
+            select(owned.c.agent_id, comma_joined(engine, owned.c[slug]))
+            .select_from(_with_list(owned, slug, table))
+            .where(owned.c.organization_id == _of_organization, living(table))
+            .group_by(owned.c.agent_id)
+        )
+    )
+
+
+def _with_list(owned: Table, slug: str, table: Table) -> FromClause:
+    same = (table.c.organization_id == owned.c.organization_id) & (table.c.slug == owned.c[slug])
+    return owned.join(table, same)
 
 
 def _clear_slugs(owned: Table, slug: str, table: Table) -> Statement:
@@ -84,12 +93,12 @@ def _clear_slugs(owned: Table, slug: str, table: Table) -> Statement:
     return Statement(delete(owned).where(owned.c.agent_id == _of_agent, owned.c[slug].in_(listed)))
 
 
-TEAMS_OF = _owned_slugs(tables.membership, "team_slug", tables.team, everyone=False)
-TEAMS_OF_ALL = _owned_slugs(tables.membership, "team_slug", tables.team, everyone=True)
+TEAMS_OF = _owned_by_one(tables.membership, "team_slug", tables.team)
+TEAMS_OF_ALL = _owned_by_all(tables.membership, "team_slug", tables.team)
 CLEAR_TEAMS = _clear_slugs(tables.membership, "team_slug", tables.team)
 JOIN_TEAM = Statement(insert(tables.membership).values(named(tables.membership)))
-SKILLS_OF = _owned_slugs(tables.agent_skill, "skill_slug", tables.skill, everyone=False)
-SKILLS_OF_ALL = _owned_slugs(tables.agent_skill, "skill_slug", tables.skill, everyone=True)
+SKILLS_OF = _owned_by_one(tables.agent_skill, "skill_slug", tables.skill)
+SKILLS_OF_ALL = _owned_by_all(tables.agent_skill, "skill_slug", tables.skill)
 CLEAR_SKILLS = _clear_slugs(tables.agent_skill, "skill_slug", tables.skill)
 GIVE_SKILL = Statement(insert(tables.agent_skill).values(named(tables.agent_skill)))
 _external = [tables.external_id.c[name] for name in ("agent_id", "system", "external_id")]
@@ -122,20 +131,12 @@ EVERYONE = Statement(
 )
 
 
-def _grouped(records: Sequence[Record], item: Any) -> dict[str, tuple[Any, ...]]:
-    """By their first member, an agent's id, in the order in which they come."""
-    grouped: dict[str, list[Any]] = {}
-    for record in records:
-        of_agent = grouped.get(record[0])
-        if of_agent is None:
-            of_agent = grouped[record[0]] = []
-        of_agent.append(item(record))
-    shared: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    return {agent_id: shared.setdefault(key := tuple(items), key) for agent_id, items in grouped.items()}
-
-
-def _slug(record: Record) -> str:
-    return intern(record[1])
+def _ordered(slugs: str, order: Mapping[str, int], known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Slugs joined by commas, in the order of the list; the same ones as the same tuple."""
+    found = known.get(slugs)
+    if found is None:
+        found = known[slugs] = tuple(sorted(slugs.split(","), key=order.__getitem__))
+    return found
 
 
 def _identity_from(record: Record) -> Identity:
@@ -192,8 +193,8 @@ class MemberRows(OrganizationRows):
             return None
         return _agent_from(
             profile,
-            tuple(_slug(record) for record in self._sql.all(TEAMS_OF, agent_id=agent_id)),
-            tuple(_slug(record) for record in self._sql.all(SKILLS_OF, agent_id=agent_id)),
+            tuple(record[0] for record in self._sql.all(TEAMS_OF, agent_id=agent_id)),
+            tuple(record[0] for record in self._sql.all(SKILLS_OF, agent_id=agent_id)),
             tuple(_identity_from(record) for record in self._sql.all(IDENTITIES_OF, agent_id=agent_id)),
             tuple((record[1], record[2]) for record in self._sql.all(EXTERNALS_OF, agent_id=agent_id)),
         )
@@ -275,35 +276,53 @@ class MemberRows(OrganizationRows):
         )
 
     def everyone(self, organization_id: str) -> Sequence[tuple[Agent, Facts]]:
-        """All agents with their facts, the removed ones left out, the oldest first: five statements."""
+        """All agents with their facts, the removed ones left out, the oldest first: a few statements."""
         whose = {"organization_id": organization_id}
-        teams = _grouped(self._sql.all(TEAMS_OF_ALL, **whose), _slug)
-        skills = _grouped(self._sql.all(SKILLS_OF_ALL, **whose), _slug)
-        externals = _grouped(self._sql.all(EXTERNALS_OF_ALL, **whose), itemgetter(1, 2))
-        identities: dict[str, tuple[Identity, ...]] = {}
-        links: dict[str, tuple[Link, ...]] = {}
-        width = len(_IDENTITY)
-        for record in self._sql.all(IDENTITIES_OF_ALL, **whose):
-            agent_id = record[0]
-            identity = _identity_from(record[:width])
-            identities[agent_id] = (*identities.get(agent_id, ()), identity)
-            if record[width] is not None:
-                link = link_from(identity.id, record[width:])
-                links[agent_id] = (*links.get(agent_id, ()), link)
+        teams = self._lists(TEAMS_OF_ALL, [team.slug for team in self.teams(organization_id)], whose)
+        skills = self._lists(SKILLS_OF_ALL, [skill.slug for skill in self.skills(organization_id)], whose)
+        externals: dict[str, tuple[tuple[str, str], ...]] = {}
+        for agent_id, system, external_id in self._sql.each(EXTERNALS_OF_ALL, **whose):
+            externals[agent_id] = (*externals.get(agent_id, ()), (intern(system), external_id))
+        identities, links = self._identities(whose)
         found = []
         width = len(facts_columns)
-        for record in self._sql.all(EVERYONE, **whose):
-            profile = record[width:]
-            agent_id = profile[0]
+        for record in self._sql.each(EVERYONE, **whose):
+            agent_id = record[width]
             agent = _agent_from(
-                profile,
+                record[width:],
                 teams.get(agent_id, ()),
                 skills.get(agent_id, ()),
                 identities.get(agent_id, ()),
                 externals.get(agent_id, ()),
             )
-            found.append((agent, facts_from(agent_id, record, links.get(agent_id, ()))))
+            found.append((agent, facts_from(agent_id, record[:width], links.get(agent_id, ()))))
         return found
+
+    def _lists(
+        self, statement: Statement, slugs: Sequence[str], whose: Mapping[str, str]
+    ) -> dict[str, tuple[str, ...]]:
+        """Everybody's teams or skills by agent."""
+        order = {slug: rank for rank, slug in enumerate(slugs)}
+        known: dict[str, tuple[str, ...]] = {}
+        return {record[0]: _ordered(record[1], order, known) for record in self._sql.each(statement, **whose)}
+
+    def _identities(
+        self, whose: Mapping[str, str]
+    ) -> tuple[dict[str, tuple[Identity, ...]], dict[str, tuple[Link, ...]]]:
+        """Everybody's identities and links by agent."""
+        identities: dict[str, tuple[Identity, ...]] = {}
+        links: dict[str, tuple[Link, ...]] = {}
+        width = len(_IDENTITY)
+        for record in self._sql.each(IDENTITIES_OF_ALL, **whose):
+            agent_id = record[0]
+            identity = _identity_from(record[:width])
+            others = identities.get(agent_id)
+            identities[agent_id] = (identity,) if others is None else (*others, identity)
+            if record[width] is not None:
+                link = link_from(identity.id, record[width:])
+                linked = links.get(agent_id)
+                links[agent_id] = (link,) if linked is None else (*linked, link)
+        return identities, links
 
 
 def _profile_values(agent: Agent, now: datetime) -> dict[str, Any]:

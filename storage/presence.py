@@ -34,7 +34,7 @@ from storage.sql import (
 )
 
 _with_links = (
-    select(*facts_columns, *link_columns)
+    select(*facts_columns, tables.link.c.identity_id, *link_columns)
     .select_from(tables.presence.outerjoin(tables.link, tables.link.c.agent_id == tables.presence.c.agent_id))
     .where(tables.presence.c.agent_id == bindparam("agent_id"))
     .order_by(tables.link.c.identity_id)
@@ -132,8 +132,8 @@ class Presences:
         if not records:
             return None
         found = [record[FACTS_WIDTH:] for record in records]
-        links = tuple(link_from(record[0], record) for record in found if record[0] is not None)
-        return facts_from(agent_id, records[0], links)
+        links = tuple(link_from(record[0], record[1:]) for record in found if record[0] is not None)
+        return facts_from(agent_id, records[0][:FACTS_WIDTH], links)
 
     def add(self, organization_id: str, facts: Facts) -> None:
         """The facts of a new agent, their first interval opened."""

@@ -4,7 +4,7 @@ Core spends more on building and compiling a statement than SQLite on running it
 group commit wins; so it is asked once, at a statement's first use.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import sqlite
@@ -43,12 +44,13 @@ def micros_or_none(at: datetime | None) -> int | None:
 
 
 def instant(value: int) -> datetime:
-    """The aware UTC instant of so many microseconds."""
-    return EPOCH + timedelta(0, 0, value)
+    """The aware UTC instant of so many microseconds. Exact from 1970 to 2106: a float of seconds is
+    within a quarter of a microsecond there, and half the price of adding a timedelta."""
+    return datetime.fromtimestamp(value / 1e6, UTC)
 
 
 def instant_or_none(value: int | None) -> datetime | None:
-    return None if value is None else EPOCH + timedelta(0, 0, value)
+    return None if value is None else datetime.fromtimestamp(value / 1e6, UTC)
 
 
 class Engine(StrEnum):
@@ -141,6 +143,13 @@ def listed(engine: Engine, name: str) -> Select[str]:
     return select(func.json_array_elements_text(cast(bindparam(name, type_=Text), JSON)))
 
 
+def comma_joined(engine: Engine, column: ColumnElement[str]) -> ColumnElement[str]:
+    """The values of a group as one string, in any order."""
+    if engine is Engine.SQLITE:
+        return func.group_concat(column)
+    return func.string_agg(column, literal_column("','"))
+
+
 class Cursor(Protocol):
     """What both drivers' cursors have in common. The result may be the cursor itself."""
 
@@ -149,6 +158,7 @@ class Cursor(Protocol):
     def execute(self, sql: str, values: Any = ..., /) -> Any: ...
     def executemany(self, sql: str, rows: Any, /) -> Any: ...
     def fetchall(self) -> list[Any]: ...
+    def __iter__(self) -> Iterator[Any]: ...
 
 
 class Sql:
@@ -166,6 +176,13 @@ class Sql:
         values.update(fixed)
         self._cursor.execute(sql, values)
         return self._cursor.fetchall()
+
+    def each(self, statement: Statement, **values: Any) -> Iterator[Record]:
+        """One after the other, for long results; the next statement ends it."""
+        sql, fixed = statement.compiled(self.engine)
+        values.update(fixed)
+        self._cursor.execute(sql, values)
+        return iter(self._cursor)
 
     def first(self, statement: Statement, **values: Any) -> Record | None:
         # All of them, because a statement not read to its end is still in progress for SQLite.

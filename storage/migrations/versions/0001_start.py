@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("data", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_audit_organization_id_at", "audit", ["organization_id", "at"])
     op.create_table(
@@ -28,6 +29,7 @@ def upgrade() -> None:
         sa.Column("token", sa.Text(), nullable=False),
         sa.Column("marked_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("worker", name=op.f("pk_commit_mark")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "delivery",
@@ -35,6 +37,7 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("keep_until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("organization_id", "key", name=op.f("pk_delivery")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_delivery_keep_until"), "delivery", ["keep_until"])
     op.create_table(
@@ -67,6 +70,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organization")),
         sa.UniqueConstraint("slug", name=op.f("uq_organization_slug")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "setting",
@@ -75,6 +79,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("organization_id", "key", name=op.f("pk_setting")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "summary_post",
@@ -86,6 +91,7 @@ def upgrade() -> None:
         sa.Column("message_id", sa.Text(), nullable=True),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("organization_id", "schedule", "slot", name=op.f("pk_summary_post")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "agent",
@@ -105,6 +111,7 @@ def upgrade() -> None:
             ["organization_id"], ["organization.id"], name=op.f("fk_agent_organization_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agent")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_agent_organization_id"), "agent", ["organization_id"])
     op.create_table(
@@ -122,6 +129,7 @@ def upgrade() -> None:
             ["organization_id"], ["organization.id"], name=op.f("fk_api_key_organization_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_key")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_api_key_organization_id"), "api_key", ["organization_id"])
     op.create_table(
@@ -136,6 +144,7 @@ def upgrade() -> None:
             ["organization_id"], ["organization.id"], name=op.f("fk_skill_organization_id")
         ),
         sa.PrimaryKeyConstraint("organization_id", "slug", name=op.f("pk_skill")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "team",
@@ -150,6 +159,7 @@ def upgrade() -> None:
             ["organization_id"], ["organization.id"], name=op.f("fk_team_organization_id")
         ),
         sa.PrimaryKeyConstraint("organization_id", "slug", name=op.f("pk_team")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "workspace",
@@ -166,6 +176,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "organization_id", "platform", "external_id", name=op.f("uq_workspace_organization_id")
         ),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "agent_skill",
@@ -179,6 +190,7 @@ def upgrade() -> None:
             name=op.f("fk_agent_skill_organization_id"),
         ),
         sa.PrimaryKeyConstraint("agent_id", "skill_slug", name=op.f("pk_agent_skill")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "external_id",
@@ -188,6 +200,7 @@ def upgrade() -> None:
         sa.Column("agent_id", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["agent_id"], ["agent.id"], name=op.f("fk_external_id_agent_id")),
         sa.PrimaryKeyConstraint("organization_id", "system", "external_id", name=op.f("pk_external_id")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_external_id_agent_id"), "external_id", ["agent_id"])
     op.create_table(
@@ -203,6 +216,7 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('live', 'stale', 'down')", name=op.f("ck_feed_state")),
         sa.ForeignKeyConstraint(["workspace_id"], ["workspace.id"], name=op.f("fk_feed_workspace_id")),
         sa.PrimaryKeyConstraint("workspace_id", name=op.f("pk_feed")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "identity",
@@ -221,6 +235,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["workspace_id"], ["workspace.id"], name=op.f("fk_identity_workspace_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identity")),
         sa.UniqueConstraint("workspace_id", "external_id", name=op.f("uq_identity_workspace_id")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_identity_agent_id"), "identity", ["agent_id"])
     op.create_table(
@@ -239,6 +254,7 @@ def upgrade() -> None:
         sa.CheckConstraint("ended_at > since", name=op.f("ck_interval_forward")),
         sa.ForeignKeyConstraint(["agent_id"], ["agent.id"], name=op.f("fk_interval_agent_id")),
         sa.PrimaryKeyConstraint("agent_id", "since", name=op.f("pk_interval")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_interval_open",
@@ -259,6 +275,7 @@ def upgrade() -> None:
         sa.CheckConstraint("units >= 0", name=op.f("ck_load_report_units")),
         sa.ForeignKeyConstraint(["agent_id"], ["agent.id"], name=op.f("fk_load_report_agent_id")),
         sa.PrimaryKeyConstraint("agent_id", "source", name=op.f("pk_load_report")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_load_report_organization_id"), "load_report", ["organization_id"])
     op.create_table(
@@ -273,6 +290,7 @@ def upgrade() -> None:
             name=op.f("fk_membership_organization_id"),
         ),
         sa.PrimaryKeyConstraint("agent_id", "team_slug", name=op.f("pk_membership")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "notice",
@@ -290,6 +308,7 @@ def upgrade() -> None:
         sa.CheckConstraint("(outcome IS NULL) = (finished_at IS NULL)", name=op.f("ck_notice_finished")),
         sa.ForeignKeyConstraint(["agent_id"], ["agent.id"], name=op.f("fk_notice_agent_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_notice_owed",
@@ -349,6 +368,7 @@ def upgrade() -> None:
         sa.CheckConstraint("version >= 0", name=op.f("ck_presence_version")),
         sa.ForeignKeyConstraint(["agent_id"], ["agent.id"], name=op.f("fk_presence_agent_id")),
         sa.PrimaryKeyConstraint("agent_id", name=op.f("pk_presence")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "link",
@@ -368,6 +388,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["feed_id"], ["workspace.id"], name=op.f("fk_link_feed_id")),
         sa.ForeignKeyConstraint(["identity_id"], ["identity.id"], name=op.f("fk_link_identity_id")),
         sa.PrimaryKeyConstraint("identity_id", name=op.f("pk_link")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_link_agent_id"), "link", ["agent_id"])
 
