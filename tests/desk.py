@@ -6,9 +6,11 @@ from typing import Any
 
 from bot.config import Config
 from bot.dispatch import Desk
+from bot.domain.agent import Workspace
 from bot.domain.facts import Seen
 from bot.message import Code, Line, Message, Moment, Strong
-from bot.ports import Command, Person, PersonKind, Profile, Sighting, Workspace
+from bot.ports import Command, Person, PersonKind, Profile, Sighting
+from bot.roster import Row
 from storage.database import open_inline
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -93,7 +95,7 @@ class Team:
         """The verdict on an agent by name, now."""
         return self.row(name).verdict.presence.value
 
-    def row(self, name: str) -> Any:
+    def row(self, name: str) -> Row:
         """The roster's row of an agent by name, now."""
         return next(row for row in self.desk.roster.rows(self.clock.now()) if row.agent.name == name)
 
