@@ -43,7 +43,7 @@ class Scene(Struct, frozen=True):
 
 
 STORY = (
-    Scene(7, "emma", DROP),
+    Scene(4, "emma", DROP),
     Scene(6, "ben", "/brb 1m coffee"),
     Scene(8, "dev", "/available"),
     Scene(9, "emma", BACK),
@@ -99,9 +99,10 @@ class Cast:
             for scene in STORY:
                 await self._console.core.clock.sleep(scene.pause)
                 if scene.person not in self._console.taken:
-                    await self._act(scene.person, scene.act)
+                    await self.act(scene.person, scene.act)
 
-    async def _act(self, person: str, act: str) -> None:
+    async def act(self, person: str, act: str) -> None:
+        """Somebody types a line, drops or is back; not twice."""
         name = Strong(self._console.people[person].name)
         if act == DROP and person in self._console.connected:
             await self._console.drop(person)
@@ -121,9 +122,13 @@ class Cast:
         while True:
             if self._console.screen.gone:
                 signal.raise_signal(signal.SIGTERM)
-            for line, colour in self._news():
-                self._console.tell(line, colour)
+            self.tell_news()
             await self._console.core.clock.sleep(LOOK_EVERY)
+
+    def tell_news(self) -> None:
+        """What has changed since it was last told."""
+        for line, colour in self._news():
+            self._console.tell(line, colour)
 
     def _news(self) -> Sequence[tuple[Line, str]]:
         now = self._console.core.clock.now()

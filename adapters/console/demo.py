@@ -41,9 +41,7 @@ def run_demo(port: int, data: Path | None, seconds: float | None, serve: Callabl
     Answers the exit code.
     """
     if port and (taken := _why_not(port)):
-        sys.stderr.write(
-            f"Port {port} can't be used ({taken}): choose another --port, or leave it out.\n"
-        )
+        sys.stderr.write(f"Port {port} can't be used ({taken}): choose another --port, or leave it out.\n")
         return 1
     with ExitStack() as stack:
         if data is None:

@@ -43,9 +43,10 @@ class Prompt:
                     line = await self._session.prompt_async(self._before, handle_sigint=False)
                 except (KeyboardInterrupt, EOFError):
                     break
-                if line.strip().lstrip("/").lower() in LEAVE:
+                word, _, rest = line.strip().removeprefix("/").partition(" ")
+                if word.lower() in LEAVE:
                     break
-                await self._entered(line.strip())
+                await self._entered(line.strip(), word.lower(), rest.strip())
         # The prompt took the key from which the terminal would have made this signal.
         signal.raise_signal(signal.SIGINT)
         await asyncio.Event().wait()
@@ -56,10 +57,8 @@ class Prompt:
         dot = ("fg:ansigreen", "●") if console.can_take_chats(console.me) else ("fg:ansibrightblack", "○")
         return [dot, ("bold", f" {literal(console.people[console.me].name)}"), ("fg:ansicyan", " › ")]
 
-    async def _entered(self, line: str) -> None:
+    async def _entered(self, line: str, word: str, rest: str) -> None:
         console = self._console
-        word, _, rest = line.removeprefix("/").partition(" ")
-        word, rest = word.lower(), rest.strip()
         if not line:
             return
         if line.isascii() and line.isdigit():

@@ -11,6 +11,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -83,6 +84,9 @@ class Folding(Struct, frozen=True):
     def pieces(self, console: Console, room: int) -> Iterator[Text]:
         """The pieces, none wider than `room`."""
         before = self.first
+        if cell_len(before) + cell_len(self.text.plain) <= room:
+            yield Text(before).append_text(self.text)
+            return
         for piece in self.text.wrap(console, room - len(self.rest)) or [Text()]:
             piece.rstrip()
             yield Text(before).append_text(piece)

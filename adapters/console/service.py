@@ -165,11 +165,13 @@ class ConsolePlatform:
         )
 
     def _unknown(self, word: str) -> Message:
+        if word.lower() in OWN:
+            return _problem(f"/{word} is for the one at the prompt.")
         try:
             read_line(word, {**self.names, **{own: own for own in OWN}})
         except UnknownCommand as problem:
             return replies.refusal(problem)
-        return _problem(f"/{word} is for the one at the prompt.")
+        raise AssertionError(f"{word!r} is known after all")
 
     async def _moved(self, person: str, zone: str) -> None:
         """Clock times are shown in the zone in which they are read."""

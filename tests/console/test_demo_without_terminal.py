@@ -1,0 +1,112 @@
+"""`rollcall demo` where nobody can type: a pipe, a service, a script."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+ROLLCALL = str(Path(sys.executable).with_name("rollcall"))
+
+
+def run(*arguments: str, temporary: Path) -> subprocess.CompletedProcess[str]:
+    """The demo, run to its end."""
+    return subprocess.run(
+        [ROLLCALL, "demo", *arguments],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_it_prints_address_key_and_calls_that_work_as_printed(tmp_path: Path) -> None:
+    """The address and the key on lines of their own; what happens as plain lines; left by itself.
+    Starts the program, which takes most of the time."""
+    with subprocess.Popen(
+        [ROLLCALL, "demo"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        said: list[str] = []
+        while not (said and "Emma lost the connection" in said[-1]):
+            said.append(demo.stdout.readline().rstrip("\n"))
+            assert len(said) < 60, said
+        calls = [shlex.split(line) for line in said if line.startswith("curl ")]
+        answers = [httpx.get(call[-1], headers=[header(call)]) for call in calls]
+        demo.terminate()
+        rest, errors = demo.communicate(timeout=20)
+    (api,) = [line.removeprefix("api ") for line in said if line.startswith("api ")]
+    (key,) = [line.removeprefix("key ") for line in said if line.startswith("key ")]
+    assert [call[:2] for call in calls] == [["curl", "-sH"]] * 3
+    assert all(call[-1].startswith(api + "/v1/") and key in call[2] for call in calls)
+    assert [answer.status_code for answer in answers] == [200] * 3
+    available = {agent["name"] for agent in answers[0].json()["agents"]}
+    assert available >= {"Maria", "Ben"}
+    assert "Dev" not in available
+    assert answers[2].json()["routable"] is True
+    assert "\x1b" not in "".join(said) + rest
+    assert "›" not in "".join(said)
+    assert (demo.returncode, errors) == (0, "")
+    assert rest.endswith("The demo has ended. Nothing of it is left.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def header(call: list[str]) -> tuple[str, str]:
+    """What curl is told behind -H."""
+    name, _, value = call[2].partition(": ")
+    return name, value
+
+
+def test_it_leaves_by_itself_after_so_many_seconds(tmp_path: Path) -> None:
+    ended = run("--seconds", "0.2", temporary=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_port_in_use_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = run("--port", str(port), temporary=tmp_path)
+    told = f"Port {port} can't be used (Address already in use): choose another --port, or leave it out.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", told)
+
+
+def test_a_folder_that_can_not_be_used_is_told_in_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    ended = run("--data", str(file / "below"), temporary=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"--data {file / 'below'} can't be used: Not a directory.\n"
+
+
+def test_it_leaves_quietly_when_nobody_reads_any_more(tmp_path: Path) -> None:
+    """As in `rollcall demo | head -1`."""
+    with subprocess.Popen(
+        [ROLLCALL, "demo"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        demo.stdout.readline()
+        demo.stdout.close()
+        assert demo.wait(timeout=30) == 0
+        assert demo.stderr.read() == ""
+    assert list(tmp_path.iterdir()) == []
