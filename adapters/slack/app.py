@@ -10,7 +10,8 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 from tenacity import RetryCallState
 
-from adapters.slack.incoming import Home, Incoming
+from adapters.slack.events import Events, Home
+from adapters.slack.incoming import Incoming
 from adapters.slack.manifest import SCOPES
 from adapters.slack.people import Installation, NobodyThere, People
 from adapters.slack.polling import Poller
@@ -54,9 +55,10 @@ class SlackPlatform:
         self._client = self._new_client(table.bot_token.get_secret_value())
         self._web = Web(self._client, core.clock, self._give_up)
         self._sending = Sending(self._web, core.clock, self._troubles, lambda: self._session)
+        self._events = Events(core, self)
         # Bolt gets a client without a token: it has nothing to call.
         self._incoming = Incoming(
-            core, self, self._sending, self._new_client(None), names_on("slack", table.names)
+            core, self, self._sending, self._events, self._new_client(None), names_on("slack", table.names)
         )
         self.mounts: Mapping[str, AsgiApp] = {}
         if table.mode == "http" and table.signing_secret is not None:
@@ -74,7 +76,7 @@ class SlackPlatform:
         async with aiohttp.ClientSession(timeout=CALL) as session:
             self._session = self._client.session = session
             work = [self._until_dead(), self._sign_in(), self._poll(), self._keep_profiles()]
-            work.append(self._incoming.work_off_events())
+            work.append(self._events.work_off())
             if self._table.mode == "socket":
                 work.append(self._listen(session))
             # No TaskGroup: told to stop while one of its tasks fails, Python 3.11's forgets the former.
@@ -187,7 +189,7 @@ class SlackPlatform:
             for one in list(self._core.tracked(home.workspace.id)):
                 try:
                     answer = await self._web.patiently("users.info", user=one.external_id)
-                    await self._incoming.learned(home, answer["user"])
+                    await self._events.learned(home, answer["user"])
                 except (Refused, NobodyThere, RollcallError) as problem:
                     log.info("A profile could not be looked up: %s", problem)
                 await self._core.clock.sleep(REFRESH_PAUSE)

@@ -1,4 +1,4 @@
-"""What Slack delivers: commands, clicks and events, each acted on once, however often it is delivered.
+"""What people do in Slack: commands and clicks, each acted on once, however often it is delivered.
 
 Bolt polls every 10 ms for an acknowledgement unless `process_before_response` is on; with it on, what a
 listener returns is the acknowledgement. So a command's reply is its acknowledgement when it is ready
@@ -12,15 +12,15 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from msgspec import Struct
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.people import Installation, NobodyThere, People
+from adapters.slack.events import Events, Home, House
+from adapters.slack.people import NobodyThere
 from adapters.slack.render import Rendered, clicked, render
 from adapters.slack.sending import Sending
 from adapters.slack.web import Refused, TokenDead, library_logger
@@ -35,8 +35,6 @@ ANSWER = 2.0
 PATIENCE = 60.0
 """Seconds in which Slack must say who somebody is, before a command is given up with a word."""
 MENTIONS = 5
-WAITING = 10_000
-"""Events not yet looked at; Slack keeps those above and delivers them again."""
 REMEMBERED = 1000
 """Deliveries, each with its reply."""
 ANYTHING = re.compile(".*", re.DOTALL)
@@ -48,38 +46,24 @@ Json = dict[str, Any]
 log = logging.getLogger("rollcall.slack")
 
 
-class Home(Struct, frozen=True):
-    """The workspace the bot token belongs to, once `auth.test` has told."""
-
-    installation: Installation
-    workspace: Workspace
-    people: People
-
-
-class House(Protocol):
-    """What `SlackPlatform` knows that deliveries need."""
-
-    async def home(self) -> Home:
-        """Waits until Slack has told. Raises TokenDead."""
-        ...
-
-    async def check_token(self) -> None:
-        """Ask Slack whether the token still works, and give up if not."""
-        ...
-
-
 class Incoming:
     """Bolt's app with its listeners."""
 
     def __init__(
-        self, core: Core, house: House, sending: Sending, client: AsyncWebClient, names: Mapping[str, str]
+        self,
+        core: Core,
+        house: House,
+        sending: Sending,
+        events: Events,
+        client: AsyncWebClient,
+        names: Mapping[str, str],
     ) -> None:
         self._core = core
         self._house = house
         self._sending = sending
         self._names = names
         self._by_name = {f"/{shown}": name for name, shown in names.items()}
-        self._events: asyncio.Queue[Json] = asyncio.Queue(WAITING)
+        self._events = events
         self._under_way: set[asyncio.Task[Any]] = set()
         self._deliveries: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
         self.app = AsyncApp(
@@ -265,48 +249,8 @@ class Incoming:
         task.add_done_callback(self._under_way.discard)
         return task
 
-    # --- events ---
-
     async def _on_event(self, body: Json) -> BoltResponse:
-        try:
-            self._events.put_nowait(body)
-        except asyncio.QueueFull:
-            return BoltResponse(status=503, body="")
-        return BoltResponse(status=200, body="")
-
-    async def work_off_events(self) -> None:
-        """Act on events, one after the other, until cancelled."""
-        while True:
-            body = await self._events.get()
-            try:
-                if await self._core.first_time(f"slack:event:{body['event_id']}"):
-                    await self._happened(body)
-            except RollcallError as problem:
-                log.warning("An event could not be kept and waits: %s", problem.sentence)
-                await self._core.clock.sleep(1.0)
-                await self._on_event(body)
-
-    async def _happened(self, body: Json) -> None:
-        event = body.get("event") or {}
-        home = await self._house.home()
-        team_id, enterprise_id = body.get("team_id") or "", body.get("enterprise_id") or ""
-        if not home.installation.covers(team_id, enterprise_id):
-            return
-        if event.get("type") in {"app_uninstalled", "tokens_revoked"}:
-            # Both may come late, after a reinstallation: the token itself knows.
-            await self._house.check_token()
-        elif event.get("type") == "user_change" and isinstance(event.get("user"), dict):
-            await self.learned(home, event["user"])
-
-    async def learned(self, home: Home, user: Json) -> None:
-        """A newer user object: what changed of an agent, or that they have left."""
-        known = home.people.learn(user)
-        if known is None:
-            return
-        if known.deleted:
-            await self._core.member_left(home.workspace.id, known.profile.external_id, deleted=True)
-        else:
-            await self._core.profile_changed(home.workspace.id, known.profile)
+        return BoltResponse(status=200 if self._events.take(body) else 503, body="")
 
 
 async def _acknowledge(body: Json) -> BoltResponse:

@@ -10,7 +10,9 @@ import pytest
 from fakes.slack import FakeSlack
 from slack_house import RecordingCore, running
 
+from adapters.slack import events
 from bot.domain.agent import Identity, Workspace
+from bot.domain.errors import Unavailable
 from bot.message import Button, Message
 from bot.ports import Command, PersonKind
 
@@ -337,3 +339,23 @@ async def test_a_command_in_an_organization_is_keyed_by_team(slack: FakeSlack) -
     async with running(slack, core):
         await slack.command("U1", "/available")
     assert core.commands[0].person.workspace_id == "wsp_T1"
+
+
+async def test_an_event_that_cannot_be_stored_is_tried_again(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Remembered already, it must not be taken for a duplicate of itself."""
+    monkeypatch.setattr(events, "AGAIN", 0.01)
+
+    class FullOnce(RecordingCore):
+        async def member_left(self, workspace_id: str, external_id: str, *, deleted: bool = False) -> None:
+            self.tries = getattr(self, "tries", 0) + 1
+            if self.tries == 1:
+                raise Unavailable("The disk is full.")
+            await super().member_left(workspace_id, external_id, deleted=deleted)
+
+    core = FullOnce()
+    async with running(slack, core):
+        await slack.deactivate("U1")
+        await core.until(lambda: core.left)
+    assert core.left == [("U1", True)]

@@ -1,0 +1,101 @@
+"""Events from Slack: queued at once, acted on one after the other, each once.
+
+With `process_before_response` on, Bolt acknowledges an event only when its listener is done, so the
+listener does nothing but queue it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+
+from adapters.slack.people import Installation, People
+from bot.domain.agent import Workspace
+from bot.domain.errors import RollcallError
+from bot.ports import Core
+
+WAITING = 10_000
+"""Events not yet looked at; Slack keeps those above and delivers them again."""
+AGAIN = 1.0
+"""Seconds until what could not be stored is tried again."""
+
+T = TypeVar("T")
+log = logging.getLogger("rollcall.slack")
+
+
+class Home(Struct, frozen=True):
+    """The workspace the bot token belongs to, once `auth.test` has told."""
+
+    installation: Installation
+    workspace: Workspace
+    people: People
+
+
+class House(Protocol):
+    """What `SlackPlatform` knows that deliveries need."""
+
+    async def home(self) -> Home:
+        """Waits until Slack has told. Raises TokenDead."""
+        ...
+
+    async def check_token(self) -> None:
+        """Ask Slack whether the token still works, and give up if not."""
+        ...
+
+
+class Events:
+    """The queue and what is done about each."""
+
+    def __init__(self, core: Core, house: House) -> None:
+        self._core = core
+        self._house = house
+        self._queue: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(WAITING)
+
+    def take(self, body: Mapping[str, Any]) -> bool:
+        """False where there is no room: Slack shall deliver it again."""
+        try:
+            self._queue.put_nowait(body)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    async def work_off(self) -> None:
+        """Act on events until cancelled."""
+        while True:
+            body = await self._queue.get()
+            key = f"slack:event:{body.get('event_id')}"
+            if await self._kept(lambda key=key: self._core.first_time(key)):  # type: ignore[misc]
+                await self._kept(lambda body=body: self._happened(body))  # type: ignore[misc]
+
+    async def _kept(self, act: Callable[[], Awaitable[T]]) -> T:
+        """What it answers, as soon as the core can store it."""
+        while True:
+            try:
+                return await act()
+            except RollcallError as problem:
+                log.warning("An event could not be kept and waits: %s", problem.sentence)
+                await self._core.clock.sleep(AGAIN)
+
+    async def _happened(self, body: Mapping[str, Any]) -> None:
+        event = body.get("event") or {}
+        home = await self._house.home()
+        if not home.installation.covers(body.get("team_id") or "", body.get("enterprise_id") or ""):
+            return
+        user = event.get("user")
+        if event.get("type") in {"app_uninstalled", "tokens_revoked"}:
+            # Both may come late, after a reinstallation: the token itself knows.
+            await self._house.check_token()
+        elif event.get("type") == "user_change" and isinstance(user, dict) and user.get("id"):
+            await self.learned(home, user)
+
+    async def learned(self, home: Home, user: Mapping[str, Any]) -> None:
+        """A newer user object: what changed of an agent, or that they have left."""
+        known = home.people.learn(user)
+        if known is None:
+            return
+        if known.deleted:
+            await self._core.member_left(home.workspace.id, known.profile.external_id, deleted=True)
+        else:
+            await self._core.profile_changed(home.workspace.id, known.profile)
