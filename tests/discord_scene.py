@@ -2,17 +2,16 @@
 
 import asyncio
 import re
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fakes.discord_interactions import Reply
 from fakes.discord_model import Guild, Message, Role, Status, User
 from fakes.discord_server import FakeDiscord
-from whole_program import WholeProgram
+from whole_program import Stretch, WholeProgram, until_monday
 
 TEAMS: Mapping[str, Any] = {
     "organization": {"name": "Acme Support", "zone": "Europe/Berlin"},
@@ -23,16 +22,6 @@ TEAMS: Mapping[str, Any] = {
     "skill": [{"slug": "german", "name": "German"}],
 }
 NOT_SEEN = "nowhere"
-
-
-class Stretch(NamedTuple):
-    """One interval of an agent's history."""
-
-    since: datetime
-    ended_at: datetime | None
-    presence: str
-    reason: str
-    confirmed: bool
 
 
 class DiscordScene:
@@ -49,7 +38,7 @@ class DiscordScene:
             "agent_roles": [str(self.role.id)],
             **config.get("discord", {}),
         }
-        self.program = WholeProgram(folder, {**TEAMS, **config, "discord": discord}, _until_monday())
+        self.program = WholeProgram(folder, {**TEAMS, **config, "discord": discord}, until_monday())
         fake.ahead = self.program.ahead
 
     def agent(self, name: str, *, status: Status = "online") -> User:
@@ -83,6 +72,20 @@ class DiscordScene:
         """The program's."""
         return datetime.now(UTC) + timedelta(seconds=self.program.ahead)
 
+    async def until_feed(self, state: str, step: float = 2.0) -> None:
+        """Move the clock on until the server's feed is so: reconnecting waits by the program's clock."""
+        async with asyncio.timeout(10):
+            while await self.feed_state() != state:
+                await self.advance(step)
+
+    async def until_live(self, *, identifies: int) -> None:
+        """Move the clock on until the bot has a live session, after so many IDENTIFYs."""
+        async with asyncio.timeout(10):
+            while True:
+                with suppress(TimeoutError):
+                    return await self.fake.connected(identifies=identifies, timeout=0.5)
+                await self.advance(1)
+
     # --- what people do ---
 
     async def say(self, person: User, command: str, **options: Any) -> Reply:
@@ -100,6 +103,15 @@ class DiscordScene:
         assert not reply.thinking, f"{label} was not answered to the end"
         return reply
 
+    async def on_the_link_alone(self, person: User, name: str) -> None:
+        """Available without a check-in: gone past the grace, which ends it, and back a little later."""
+        self.fake.set_presence(person, "offline")
+        await self.lost(name)
+        await self.advance(61)
+        await self.program.until_presence(name, "offline")
+        self.fake.set_presence(person, "online")
+        await self.program.until_presence(name, "available")
+
     # --- what everybody sees ---
 
     async def seen(self, by: User, name: str, **options: Any) -> str:
@@ -113,15 +125,11 @@ class DiscordScene:
 
     async def about(self, name: str) -> dict[str, Any]:
         """All that the API tells of an agent."""
-        agents = (await self.program.get("/v1/agents"))["agents"]
-        found: dict[str, Any] = next(agent for agent in agents if agent["name"] == name)
-        return found
+        return await self.program.about(name)
 
     async def until_about(self, name: str, true: Callable[[dict[str, Any]], bool], what: str) -> None:
         """Wait until the API says so of an agent."""
-        async with asyncio.timeout(5):
-            while not true(await self.about(name)):
-                await asyncio.sleep(0.02)
+        await self.program.until_about(name, true, what)
 
     async def lost(self, name: str) -> None:
         """Wait until a disconnect has arrived: presence stands, but no new work comes."""
@@ -129,20 +137,22 @@ class DiscordScene:
 
     async def routable(self) -> set[str]:
         """Names of those who may be offered a chat now."""
-        return {agent["name"] for agent in (await self.program.get("/v1/availability"))["agents"]}
+        return await self.program.routable()
 
     async def troubles(self) -> list[str]:
         """The banners."""
-        return [trouble["sentence"] for trouble in (await self.program.get("/v1/availability"))["troubles"]]
+        return await self.program.troubles()
 
-    async def feed(self, state: str, within: float = 5.0) -> dict[str, Any]:
-        """Wait until the server's feed is live, stale or down."""
-        async with asyncio.timeout(within):
-            while True:
-                feeds = (await self.program.get("/v1/availability"))["feeds"]
-                found = [feed for feed in feeds if feed["workspace"] == str(self.guild.id)]
-                if found and found[0]["state"] == state:
-                    return dict(found[0])
+    async def feed_state(self) -> str:
+        """live, stale, down, or none if the server has no feed."""
+        feeds = (await self.program.get("/v1/availability"))["feeds"]
+        states = [feed["state"] for feed in feeds if feed["workspace"] == str(self.guild.id)]
+        return str(states[0]) if states else "none"
+
+    async def feed(self, state: str) -> None:
+        """Wait until the server's feed is so. Real seconds."""
+        async with asyncio.timeout(5):
+            while await self.feed_state() != state:
                 await asyncio.sleep(0.02)
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
@@ -151,18 +161,7 @@ class DiscordScene:
 
     def history(self, name: str) -> list[Stretch]:
         """An agent's intervals, oldest first, as they stand in the database."""
-        with closing(sqlite3.connect(self.program.folder / "rollcall.sqlite3")) as database:
-            rows = database.execute(
-                "SELECT since, ended_at, presence, reason, confirmed FROM interval "
-                "WHERE agent_id = (SELECT id FROM agent WHERE name = ?) ORDER BY since",
-                (name,),
-            ).fetchall()
-        return [
-            Stretch(
-                _instant(since), _instant(ended) if ended is not None else None, presence, reason, bool(sure)
-            )
-            for since, ended, presence, reason, sure in rows
-        ]
+        return self.program.history(name)
 
     def presences(self, name: str) -> list[str]:
         """The presences an agent went through, each once in a row."""
@@ -171,17 +170,6 @@ class DiscordScene:
             if not told or told[-1] != stretch.presence:
                 told.append(stretch.presence)
         return told
-
-
-def _until_monday() -> float:
-    """Seconds until next Monday, 08:00 UTC: every scene begins on a working day, whenever it is played."""
-    now = datetime.now(UTC)
-    monday = (now + timedelta(days=7 - now.weekday())).replace(hour=8, minute=0, second=0, microsecond=0)
-    return (monday - now).total_seconds()
-
-
-def _instant(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds / 1_000_000, UTC)
 
 
 def group_of(roster: str, name: str) -> str:

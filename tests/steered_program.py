@@ -65,10 +65,11 @@ class SteeredClock:
                 print(f"at {self.now().isoformat()}", flush=True)
 
 
-def main() -> int:
-    config = load_config(Path(sys.argv[1]))
+def run(path: Path, ahead: float) -> int:
+    """Run the program with this configuration; answers its exit code."""
+    config = load_config(path)
     set_up_logs(config.log, secrets_of(config))
-    clock = SteeredClock(float(sys.argv[2]))
+    clock = SteeredClock(ahead)
     obeying: list[asyncio.Task[None]] = []
 
     def started(program: Program) -> None:
@@ -80,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Path(sys.argv[1]), float(sys.argv[2])))

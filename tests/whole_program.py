@@ -3,21 +3,39 @@
 import asyncio
 import json
 import signal
+import sqlite3
 import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
+from program_nursery import Born
 
 from bot.config import load_config
 from bot.ports import Transaction
 from bot.service import keys, members
 from bot.wiring import open_program
 
-PROGRAM = Path(__file__).with_name("steered_program.py")
+
+class Stretch(NamedTuple):
+    """One interval of an agent's history."""
+
+    since: datetime
+    ended_at: datetime | None
+    presence: str
+    reason: str
+    confirmed: bool
+
+
+def until_monday() -> float:
+    """Seconds until next Monday, 08:00 UTC: a scene begins on a working day, whenever it is played."""
+    now = datetime.now(UTC)
+    monday = (now + timedelta(days=7 - now.weekday())).replace(hour=8, minute=0, second=0, microsecond=0)
+    return (monday - now).total_seconds()
 
 
 def toml(table: Mapping[str, Any], prefix: str = "") -> str:
@@ -52,7 +70,7 @@ class WholeProgram:
         }
         self.path = folder / "rollcall.toml"
         self.log = folder / "rollcall.log"
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Born | None = None
         self.address = ""
         self.key = ""
         self.ahead = ahead
@@ -72,20 +90,16 @@ class WholeProgram:
 
     async def start(self) -> None:
         """Start the process, and wait until it listens."""
+        await self.prepare()
+        with self.log.open("ab") as log:
+            self.process = await Born.start(self.path, self.ahead, log.fileno())
+        self.address = (await self._line("listening")).strip()
+
+    async def prepare(self) -> None:
+        """Write the configuration; for the first time also make the database, and a key."""
         self.path.write_text(toml(self.config))
         if not self.key:
             self.key = await self._make_key()
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(PROGRAM),
-                str(self.path),
-                str(self.ahead),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
-        self.address = (await self._line("listening")).strip()
 
     async def _make_key(self) -> str:
         """As `rollcall key create` does, without the two seconds of another process."""
@@ -102,7 +116,7 @@ class WholeProgram:
             await program.store.close()
 
     async def _line(self, word: str) -> str:
-        assert self.process is not None and self.process.stdout is not None
+        assert self.process is not None
         async with asyncio.timeout(20):
             line = (await self.process.stdout.readline()).decode()
         if not line.startswith(word):
@@ -112,7 +126,7 @@ class WholeProgram:
     async def advance(self, seconds: float) -> datetime:
         """Move the program's clock on; answers its new now."""
         self.ahead += seconds
-        assert self.process is not None and self.process.stdin is not None
+        assert self.process is not None
         self.process.stdin.write(f"advance {seconds}\n".encode())
         await self.process.stdin.drain()
         return datetime.fromisoformat(await self._line("at"))
@@ -173,6 +187,51 @@ class WholeProgram:
             while await self.presence_of(name) != presence:
                 await asyncio.sleep(0.02)
 
+    async def about(self, name: str) -> dict[str, Any]:
+        """All that the API tells of an agent."""
+        agents = (await self.get("/v1/agents"))["agents"]
+        found: dict[str, Any] = next(agent for agent in agents if agent["name"] == name)
+        return found
+
+    async def until_about(self, name: str, true: Callable[[dict[str, Any]], bool], what: str) -> None:
+        """Wait until the API says so of an agent. Real seconds."""
+        about: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(5):
+                while not true(about := await self.about(name)):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"waited in vain for {what}: {about}") from None
+
+    async def routable(self) -> set[str]:
+        """Names of those who may be offered a chat now."""
+        return {agent["name"] for agent in (await self.get("/v1/availability"))["agents"]}
+
+    async def troubles(self) -> list[str]:
+        """The banners."""
+        return [trouble["sentence"] for trouble in (await self.get("/v1/availability"))["troubles"]]
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """What the database holds, asked past the program."""
+        with closing(sqlite3.connect(self.folder / "rollcall.sqlite3")) as database:
+            return database.execute(sql, values).fetchall()
+
+    def history(self, name: str) -> list[Stretch]:
+        """An agent's intervals, oldest first, as they stand in the database."""
+        rows = self.rows(
+            "SELECT since, ended_at, presence, reason, confirmed FROM interval "
+            "WHERE agent_id = (SELECT id FROM agent WHERE name = ?) ORDER BY since",
+            name,
+        )
+        return [
+            Stretch(_instant(since), _instant(ended) if ended else None, presence, reason, bool(sure))
+            for since, ended, presence, reason, sure in rows
+        ]
+
     def logged(self) -> list[dict[str, Any]]:
         """Everything it logged."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+def _instant(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1_000_000, UTC)

@@ -36,7 +36,7 @@ async def test_a_day_from_the_first_available_to_signing_off(tmp_path: Path) -> 
         assert await scene.seen(ben, "Maria") == "available"
         assert [stretch.presence for stretch in scene.history("Maria")][-2:] == ["away", "available"]
         away, back = scene.history("Maria")[-2:]
-        assert (back.since - away.since).total_seconds() == pytest.approx(30 * MINUTE, abs=1e-3)
+        assert (back.since - away.since).total_seconds() == pytest.approx(30 * MINUTE, abs=1)
 
         more = await scene.press(maria, told, "30 more minutes")
         assert "You're **Away** until <t:" in more.text
