@@ -1,4 +1,4 @@
-"""What the API's tests stand on: the real core over real SQLite, the real server on a socket, a clock to move."""
+"""The API in tests: the real core over real SQLite, the real server on a socket, a clock to move."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import httpx
+from msgspec.structs import replace
+
 from adapters.http.server import HttpServer
 from bot.config import Config
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Workspace
-from bot.domain.transition import choose_available, choose_away
+from bot.domain.facts import Facts
+from bot.domain.choices import choose_available, choose_away
 from bot.ports import AsgiApp, Profile, Store
 from bot.service import keys
-from msgspec.structs import replace
 from storage.database import open_inline
 
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -132,9 +134,19 @@ class House:
 
     async def change_agent(self, agent: Agent, **changes: object) -> None:
         """The agent as they now are, but for this."""
+        await self.core.save_agent(self.moved(agent, **changes), "test")
+
+    def moved(self, agent: Agent, **changes: object) -> Agent:
+        """The agent as they are in the roster, but for this."""
         known = self.core.roster.agent(agent.id)
         assert known is not None
-        await self.core.save_agent(replace(known, **changes), "test")
+        return replace(known, **changes)
+
+    def facts(self, agent: Agent) -> Facts:
+        """The agent's facts in the roster."""
+        facts = self.core.roster.facts(agent.id)
+        assert facts is not None
+        return facts
 
     async def available(self, agent: Agent) -> None:
         """Their own word."""
@@ -173,7 +185,7 @@ async def house(
     await server.bind()
     running = asyncio.create_task(server.run())
     try:
-        async with httpx.AsyncClient(base_url=server.address, timeout=5) as client:
+        async with httpx.AsyncClient(base_url=server.address, timeout=5, verify=False) as client:
             yield House(core, opened, clock, server, client)
     finally:
         await server.stop()

@@ -4,7 +4,6 @@ The front door names the request, checks the key and its limit, turns every erro
 document, and counts. It is plain ASGI, because it stands on the hot path.
 """
 
-import logging
 from collections.abc import Mapping
 
 import structlog
@@ -21,10 +20,11 @@ from adapters.http.exchange import (
     RequestIds,
     Scope,
     Send,
+    body_of,
     document_answer,
+    head_of,
     own_headers,
     problem_answer,
-    send_answer,
 )
 from adapters.http.health import Health
 from adapters.http.incoming import LARGEST_BODY, decoded
@@ -34,8 +34,6 @@ from adapters.http.refusals import forbid_unless, problem_of, too_large
 from adapters.http.routes import Routes
 from bot.core import Rollcall
 from bot.ports import AsgiApp
-
-log = logging.getLogger("rollcall.http")
 
 
 class Front:
@@ -79,7 +77,8 @@ class Front:
             except Exception as problem:
                 answer = problem_answer(problem_of(problem, asked), asked.request_id)
             status = answer.status
-            await send_answer(send, answer, asked)
+            await send(head_of(answer, asked))
+            await send(body_of(answer, asked))
         finally:
             self._count(asked.method, asked.route, status, self._clock.monotonic() - began)
 
@@ -97,7 +96,7 @@ class Front:
                 length = value
         asked.request_id = self._ids.of(given_id)
         if length is not None and int(length) > LARGEST_BODY:
-            raise too_large()
+            raise too_large(int(length))
         if b"%" in scope["raw_path"]:
             decoded(scope["raw_path"], "path")
         if not asked.path.startswith("/v1/"):
@@ -113,7 +112,10 @@ class Front:
             raise Problem(
                 "too_many_requests",
                 f"This key may ask {bucket.size} times a minute; wait {bucket.wait} s.",
-                headers=[(b"retry-after", str(bucket.wait).encode())],
+                headers=[
+                    (b"retry-after", b"%d" % bucket.wait),
+                    (b"ratelimit-policy", b'"key";q=%d;w=60' % bucket.size),
+                ],
             )
         if asked.path == AVAILABILITY and asked.method in ("GET", "HEAD"):
             asked.route = AVAILABILITY
@@ -126,17 +128,13 @@ class Front:
         with structlog.contextvars.bound_contextvars(request_id=asked.request_id):
             allowed = self._allowed(asked)
             if asked.method == "OPTIONS" and allowed:
-                answer = Answer(204, [NO_STORE, (b"allow", allowed)], b"")
-                await send_answer(send, answer, asked)
-                return answer.status
+                return await _send(send, Answer(204, [NO_STORE, (b"allow", allowed)], b""), asked)
             page = self._open.get(asked.path)
             if page is None and asked.path != AVAILABILITY:
                 return await self._cold(scope, receive, send, asked, allowed)
             if page is None or asked.method not in ("GET", "HEAD"):
                 raise Problem("method_not_allowed", "Only GET works here.", headers=[(b"allow", allowed)])
-            answer = await page(asked)
-            await send_answer(send, answer, asked)
-            return answer.status
+            return await _send(send, await page(asked), asked)
 
     def _allowed(self, asked: Asked) -> bytes:
         """The methods of an address, for Allow; empty where there is nothing."""
@@ -166,10 +164,9 @@ class Front:
         try:
             await self._routes.app(inner, receive, relay)
         except Exception:
-            # FastAPI has answered by its handler, and lets us know what it was.
+            # Where FastAPI has answered by its handler, which logged it, this only tells servers of it.
             if not started:
                 raise
-            log.exception("a request failed")
         return status
 
     async def _metrics(self, asked: Asked) -> Answer:
@@ -194,6 +191,12 @@ class Front:
             await mounted(scope, receive, relay)
         finally:
             self._count(scope["method"], scope["path"], status, self._clock.monotonic() - began)
+
+
+async def _send(send: Send, answer: Answer, asked: Asked) -> int:
+    await send(head_of(answer, asked))
+    await send(body_of(answer, asked))
+    return answer.status
 
 
 def build_app(core: Rollcall, mounts: Mapping[str, AsgiApp]) -> Front:

@@ -121,7 +121,7 @@ def compose(core: Rollcall, question: Question, now: datetime) -> Availability:
     team, skills = question.team, question.skills
     rows, routable = core.roster.best(now, question.limit, team, skills)
     if len(skills) < 2:
-        counts = counts_of(core.roster.pool(now, team, skills[0] if skills else None))
+        counts = counts_of(core, now, team, skills[0] if skills else None)
     else:
         counts = _counted(core, question, now)
     return Availability(

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from bot.core import Rollcall, Trouble
 from bot.domain.facts import Feed, FeedState
 from bot.domain.routing import Reason
-from bot.roster import Pool, Row
+from bot.roster import Row
 
 REASONS: Mapping[Reason, str] = {
     Reason.OFFLINE: "Offline: not logged in anywhere, or signed off.",
@@ -181,6 +181,9 @@ class Skills(Struct, frozen=True):
     skills: tuple[TeamBody, ...]
 
 
+_instant = msgspec.json.Encoder().encode
+
+
 class Encoded(Struct, frozen=True):
     """A body without its instant, and its ETag."""
 
@@ -189,7 +192,7 @@ class Encoded(Struct, frozen=True):
 
     def at(self, now: datetime) -> bytes:
         """The body as of an instant."""
-        return b'{"as_of":"%b%b' % (stamp(now), self.tail)
+        return b'{"as_of":%b%b' % (_instant(now), self.tail)
 
     def matches(self, if_none_match: bytes) -> bool:
         """Whether one of the client's ETags is this one (RFC 9110: compared weakly)."""
@@ -202,13 +205,8 @@ class Encoded(Struct, frozen=True):
 
 def encode(document: Struct) -> Encoded:
     """A document as JSON, `as_of` still to be put in front."""
-    tail = b'",' + msgspec.json.encode(document)[1:]
+    tail = b"," + msgspec.json.encode(document)[1:]
     return Encoded(tail, b'W/"%b"' % hashlib.sha256(tail).hexdigest()[:22].encode())
-
-
-def stamp(at: datetime) -> bytes:
-    """An instant in UTC, always as long: 2026-11-02T09:00:00.000000Z."""
-    return at.isoformat(timespec="microseconds")[:26].encode() + b"Z"
 
 
 # --- from the core ---
@@ -286,6 +284,7 @@ def trouble_body(core: Rollcall, trouble: Trouble) -> TroubleBody:
     return TroubleBody(trouble.platform, workspace, trouble.sentence, trouble.since)
 
 
-def counts_of(pool: Pool) -> Counts:
-    """A pool's agents by presence."""
+def counts_of(core: Rollcall, now: datetime, team: str | None, skill: str | None) -> Counts:
+    """The agents of a team, with a skill, of both or in all, by presence."""
+    pool = core.roster.pool(now, team, skill)
     return Counts(pool.available, pool.away, pool.offline)

@@ -14,7 +14,7 @@ from adapters.http.documents import (
     Teams,
 )
 
-_AT = "2026-11-02T09:00:00.000000Z"
+_AT = "2026-11-02T09:00:00Z"
 _AGENT = "agt_01k9f3tq8x7v5e2m4n6p8r0s1t"
 _COUNTS = {"available": 2, "away": 1, "offline": 4}
 _ONE: dict[str, Any] = {

@@ -21,11 +21,10 @@ JSON = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"no-store")
 REVALIDATE = (b"cache-control", b"private, no-cache")
 """It may be kept, but is asked for again each time, with If-None-Match."""
-SECURITY: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
-"""What a browser needs to be told about JSON: don't guess its type, run nothing, frame it nowhere."""
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+"""What a browser needs to be told about JSON: don't guess its type."""
+NOTHING_RUNS = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""For what may show a person's words or a client's own input: run nothing, frame it nowhere."""
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -82,25 +81,27 @@ def document_answer(encoded: Encoded, asked: Asked) -> Answer:
 
 def problem_answer(problem: Problem, request_id: str) -> Answer:
     """An error as its document."""
-    headers = [(b"content-type", MEDIA_TYPE), NO_STORE, *problem.headers]
+    headers = [(b"content-type", MEDIA_TYPE), NO_STORE, NOTHING_RUNS, *problem.headers]
     return Answer(problem.kind.status, headers, problem.body(request_id))
 
 
 def own_headers(asked: Asked) -> Headers:
     """The headers of every answer: the request's id, what browsers need, what is left of the limit."""
-    headers = [(b"x-request-id", asked.request_id.encode()), *SECURITY]
+    headers = [(b"x-request-id", asked.request_id.encode()), NO_SNIFFING]
     bucket = asked.bucket
     if bucket is not None:
-        left, full_in = int(bucket.tokens), bucket.full_in
-        headers.append((b"ratelimit", b'"key";r=%d;t=%d' % (left, full_in)))
-        headers.append((b"ratelimit-policy", b'"key";q=%d;w=60' % bucket.size))
+        headers.append((b"ratelimit", b'"key";r=%d;t=%d' % (bucket.tokens, bucket.full_in)))
     return headers
 
 
-async def send_answer(send: Send, answer: Answer, asked: Asked) -> None:
-    """Send it whole."""
+def head_of(answer: Answer, asked: Asked) -> dict[str, object]:
+    """The answer's head as ASGI sends it."""
     headers = answer.headers + own_headers(asked)
     if answer.status not in (204, 304):
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if asked.method == "HEAD" else answer.body})
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    return {"type": "http.response.start", "status": answer.status, "headers": headers}
+
+
+def body_of(answer: Answer, asked: Asked) -> dict[str, object]:
+    """The answer's body as ASGI sends it; none to HEAD."""
+    return {"type": "http.response.body", "body": b"" if asked.method == "HEAD" else answer.body}

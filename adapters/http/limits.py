@@ -39,8 +39,8 @@ class Bucket:
 
     @property
     def full_in(self) -> int:
-        """Whole seconds until all tokens are there."""
-        return math.ceil((self.size - self.tokens) / self.per_second)
+        """Whole seconds until all tokens are there, rounded up."""
+        return int((self.size - self.tokens) / self.per_second) + 1
 
 
 class Buckets:

@@ -12,6 +12,7 @@ from adapters.http.problems import Fault, Problem, sentence
 from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound, RollcallError, Unavailable
 
 log = logging.getLogger("rollcall.http")
+WORTH_DROPPING = 8 * 1024 * 1024
 TRY_AGAIN = b"2"
 """Seconds: as long as storage waits for a locked database."""
 
@@ -37,13 +38,11 @@ def problem_of(error: Exception, asked: Asked, route: APIRoute | None = None) ->
     )
 
 
-def too_large() -> Problem:
-    """Over the limit of bodies; the rest of it is not waited for."""
-    return Problem(
-        "too_large",
-        f"The body may have at most {LARGEST_BODY} bytes.",
-        headers=[(b"connection", b"close")],
-    )
+def too_large(announced: int = 0) -> Problem:
+    """Over the limit of bodies. What is left of it is read and dropped, because closing at once would
+    take the answer from the client's hands; only what is absurdly large is hung up on."""
+    headers = [(b"connection", b"close")] if announced > WORTH_DROPPING else []
+    return Problem("too_large", f"The body may have at most {LARGEST_BODY} bytes.", headers=headers)
 
 
 def forbid_unless(asked: Asked, scope: str) -> None:

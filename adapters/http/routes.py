@@ -5,7 +5,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from heapq import nsmallest
 from typing import Annotated, Any, Literal
@@ -33,7 +33,15 @@ from adapters.http.documents import (
     counts_of,
     encode,
 )
-from adapters.http.exchange import JSON, NO_STORE, Answer, Asked, document_answer, problem_answer
+from adapters.http.exchange import (
+    JSON,
+    NO_STORE,
+    NOTHING_RUNS,
+    Answer,
+    Asked,
+    document_answer,
+    problem_answer,
+)
 from adapters.http.incoming import LARGEST_BODY, json_of, query_of
 from adapters.http.openapi import EXTERNAL_ID, LOAD, described
 from adapters.http.problems import Fault, Problem, bad_value
@@ -371,8 +379,7 @@ class Routes:
         """Counts until `as_of` plus `ttl_s`; a report older than the newest one of its source is not kept."""
         asked: Asked = request.scope["rollcall"]
         agent = self._find(asked, agent_id)
-        as_of = asked.now if report.as_of is None else report.as_of
-        expires_at = _until(as_of, report.ttl_s)
+        as_of, expires_at = _counts(asked.now if report.as_of is None else report.as_of, report.ttl_s)
         if as_of > asked.now + AHEAD:
             raise bad_value("as_of", "an instant that is not in the future", _iso(asked.now))
         if expires_at < asked.now:
@@ -428,13 +435,15 @@ class Routes:
     def _numbers(
         self, slug: str, name: str, asked: Asked, team: str | None = None, skill: str | None = None
     ) -> TeamBody:
-        pool = self._core.roster.pool(asked.now, team, skill)
-        return TeamBody(slug, name, pool.routable, counts_of(pool))
+        routable = self._core.roster.pool(asked.now, team, skill).routable
+        return TeamBody(slug, name, routable, counts_of(self._core, asked.now, team, skill))
 
 
-def _until(as_of: datetime, seconds: int) -> datetime:
+def _counts(as_of: datetime, seconds: int) -> tuple[datetime, datetime]:
+    """From when until when a report counts, in UTC."""
     try:
-        return as_of + timedelta(seconds=seconds)
+        utc = as_of.astimezone(UTC)
+        return utc, utc + timedelta(seconds=seconds)
     except OverflowError:
         raise bad_value("as_of", "an instant of this century", "2026-11-02T09:00:00Z") from None
 
@@ -475,6 +484,8 @@ def _response(answer: Answer) -> Response:
     response = Response(answer.body, answer.status)
     kept = [pair for pair in response.raw_headers if answer.status != 304 or pair[0] != b"content-length"]
     response.raw_headers = [*kept, *answer.headers]
+    if NOTHING_RUNS not in answer.headers:
+        response.raw_headers.append(NOTHING_RUNS)
     return response
 
 

@@ -10,7 +10,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -151,11 +150,8 @@ class _Server(uvicorn.Server):
 class _Protocol(HttpToolsProtocol):
     """httptools with bounds on the head of a request, in size and in time, and problems as errors."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._head = 0
-        self._in_head = True
-        self._patience: asyncio.TimerHandle | None = None
+    _head = 0
+    _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is closed."""
@@ -168,27 +164,19 @@ class _Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the head; it is kept in memory until it is complete."""
+        """A head is kept in memory until it is complete: see how much there is of it, and since when."""
         super().data_received(data)
-        if not self._in_head:
+        cycle = self.cycle
+        if cycle is not None and cycle.scope is self.scope:
+            self._head = 0
+            if self._patience is not None:
+                self._be_patient_no_longer()
             return
         self._head += len(data)
         if self._head > LARGEST_HEAD:
             self._refuse(Problem("head_too_large", f"The head may have at most {LARGEST_HEAD} bytes."))
         elif self._patience is None:
             self._patience = self.loop.call_later(HEAD_WITHIN, self._head_is_late)
-
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        self._in_head = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """The head is here."""
-        self._in_head = False
-        self._head = 0
-        self._be_patient_no_longer()
-        super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets a problem too."""

@@ -5,10 +5,10 @@ Only the SHA-256 of the secret is kept. That is enough, and a slow hash would be
 """
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from hmac import compare_digest
 
 from bot.domain.errors import BadInput
 from bot.domain.events import AuditEntry
@@ -81,7 +81,7 @@ def verify(keys: Mapping[bytes, ApiKey], text: bytes, now: datetime) -> ApiKey |
     time taken does not tell an unknown id from a wrong secret or an expired key."""
     key = keys.get(text[3 : 3 + ID_LENGTH])
     held = _NOBODY if key is None else key.secret_hash
-    same = hmac.compare_digest(hash_of(text[4 + ID_LENGTH :]), held)
+    same = compare_digest(hash_of(text[4 + ID_LENGTH :]), held)
     if key is None or not same or not text.startswith(b"rc_") or text[3 + ID_LENGTH : 4 + ID_LENGTH] != b"_":
         return None
     if key.expires_at is not None and now > key.expires_at:

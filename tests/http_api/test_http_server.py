@@ -1,0 +1,285 @@
+"""The server: its address, its probes and metrics, its way out, and what is not HTTP at all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from http_house import house
+
+from adapters.http import server as server_module
+from adapters.http.server import CannotListen, HttpServer
+from bot.domain.errors import Unavailable
+from bot.ports import AsgiApp
+
+
+def where(server: HttpServer) -> tuple[str, int]:
+    host, _, port = server.address.removeprefix("http://").rpartition(":")
+    return host, int(port)
+
+
+async def spoken(server: HttpServer, said: bytes) -> bytes:
+    """What is answered to these bytes until the connection is closed."""
+    reader, writer = await asyncio.open_connection(*where(server))
+    writer.write(said)
+    try:
+        async with asyncio.timeout(3):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_port_0_is_a_free_port_that_is_told() -> None:
+    async with house() as at:
+        assert where(at.server)[1] > 0
+        assert (await at.client.get("/livez")).json() == {"live": True}
+
+
+async def test_a_port_that_is_taken_is_told_with_the_way_out() -> None:
+    async with house() as at:
+        port = where(at.server)[1]
+        at.core.config = at.core.config.model_copy(
+            update={"http": at.core.config.http.model_copy(update={"port": port})}
+        )
+        with pytest.raises(CannotListen, match=rf"port {port}.*http\.port"):
+            await HttpServer(at.core, {}).bind()
+
+
+async def test_ready_means_started_not_stopping_and_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house() as at:
+        assert (await at.client.get("/readyz")).json() == {"ready": True}
+
+        async def gone(_: Callable[..., object]) -> None:
+            raise Unavailable("gone")
+
+        monkeypatch.setattr(at.store, "read", gone)
+        assert (await at.client.get("/readyz")).status_code == 200, "one look counts for a second"
+        await at.clock.advance(seconds=1)
+        lost = await at.client.get("/readyz")
+        assert (lost.status_code, lost.json()["code"]) == (503, "not_ready")
+        assert "database" in lost.json()["detail"]
+        assert (await at.client.get("/livez")).status_code == 200
+        monkeypatch.undo()
+        await at.clock.advance(seconds=1)
+        assert (await at.client.get("/readyz")).status_code == 200
+        at.core.ready = False
+        assert "starting" in (await at.client.get("/readyz")).json()["detail"]
+        at.core.ready = True
+        at.server.app.health.stopping = True
+        assert "stopping" in (await at.client.get("/readyz")).json()["detail"]
+
+
+async def test_metrics_count_by_template_and_show_the_roster() -> None:
+    async with house() as at:
+        ann = await at.agent("Ann")
+        await at.agent("Bob", available=False)
+        workspace = await at.workspace()
+        await at.core.feed_live(workspace.id)
+        for path in ("/v1/availability", f"/v1/agents/{ann.id}", "/v1/agents/nobody", "/v1/oops", "/livez"):
+            await at.ask(path)
+        await at.client.get("/v1/availability")
+        page = await at.client.get("/metrics")
+        assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+        lines = page.text.splitlines()
+        for line in (
+            'rollcall_http_requests_total{method="GET",route="/v1/availability",status="200"} 1.0',
+            'rollcall_http_requests_total{method="GET",route="/v1/agents/{agent_id}",status="200"} 1.0',
+            'rollcall_http_requests_total{method="GET",route="/v1/agents/{agent_id}",status="404"} 1.0',
+            'rollcall_http_requests_total{method="GET",route="unmatched",status="404"} 1.0',
+            'rollcall_http_requests_total{method="GET",route="unmatched",status="401"} 1.0',
+            'rollcall_http_request_seconds_count{route="/v1/availability"} 1.0',
+            'rollcall_agents{presence="available"} 1.0',
+            'rollcall_agents{presence="offline"} 1.0',
+            "rollcall_routable_agents 1.0",
+            'rollcall_feed_live{platform="slack",workspace="T1"} 1.0',
+            "rollcall_troubles 0.0",
+            "rollcall_ready 1.0",
+        ):
+            assert line in lines, line
+        assert "Ann" not in page.text
+
+
+async def test_two_programs_in_one_process_count_apart() -> None:
+    async with house() as one, house() as other:
+        await one.ask("/v1/teams")
+        assert '/v1/teams"' in (await one.client.get("/metrics")).text
+        assert '/v1/teams"' not in (await other.client.get("/metrics")).text
+
+
+async def test_platforms_are_served_at_their_own_paths_and_only_there() -> None:
+    got: list[tuple[str, bytes]] = []
+
+    async def platform(scope: Any, receive: Any, send: Any) -> None:
+        got.append((scope["path"], (await receive())["body"]))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    mounts: dict[str, AsgiApp] = {"/slack/events": platform}
+    async with house(mounts=mounts) as at:
+        answer = await at.client.post("/slack/events", content=b"payload")
+        assert (answer.status_code, answer.text) == (200, "ok")
+        assert got == [("/slack/events", b"payload")]
+        assert (await at.client.post("/slack/events/x")).status_code == 404
+        assert 'route="/slack/events",status="200"} 1.0' in (await at.client.get("/metrics")).text
+
+
+async def test_stopping_finishes_what_is_in_hand_and_takes_nothing_new() -> None:
+    """Row 38: whoever waits for an answer gets it, idle connections close, and it is quick."""
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        entered.set()
+        await release.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async with house(mounts={"/slow": slow}) as at:
+        await at.client.get("/livez")
+        waiting = asyncio.create_task(at.client.get("/slow"))
+        await entered.wait()
+        stopping = asyncio.create_task(at.server.stop())
+        async with asyncio.timeout(3):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection(*where(at.server))
+                    writer.close()
+                    await asyncio.sleep(0.02)
+                except (OSError, ValueError):
+                    break
+        assert not stopping.done()
+        release.set()
+        assert (await waiting).text == "ok"
+        async with asyncio.timeout(3):
+            await stopping
+
+
+async def test_stopping_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 38: a request that never ends and a client that never reads can't hold the program."""
+    monkeypatch.setattr(server_module, "FINISH_WITHIN", 1)
+
+    async def never(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with house(mounts={"/never": never}) as at:
+        reader, writer = await asyncio.open_connection(*where(at.server))
+        writer.write(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+        _, half = await asyncio.open_connection(*where(at.server))
+        half.write(b"GET /v1/avail")
+        await writer.drain()
+        await at.client.get("/livez")
+        began = time.monotonic()
+        await at.server.stop()
+        assert time.monotonic() - began < 3
+        async with asyncio.timeout(1):
+            with suppress(ConnectionError):
+                await reader.read()
+        writer.close()
+        half.close()
+
+
+async def test_a_server_that_never_ran_stops_too() -> None:
+    async with house() as at:
+        at.core.config = at.core.config.model_copy(
+            update={"http": at.core.config.http.model_copy(update={"port": 0})}
+        )
+        idle = HttpServer(at.core, {})
+        await idle.bind()
+        host, port = where(idle)
+        await idle.stop()
+        with pytest.raises(OSError, match=r".*"):
+            await asyncio.open_connection(host, port)
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "code"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400, "bad_request"),
+        (b"GET /livez HTTP/9.9\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000, 431, "head_too_large"),
+        (b"GET /" + b"a" * 40_000, 431, "head_too_large"),
+        (b"PUT /v1/teams HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n", 413, "too_large"),
+    ],
+)
+async def test_what_is_not_http_gets_a_problem_and_is_hung_up_on(said: bytes, status: int, code: str) -> None:
+    async with house() as at:
+        head, _, body = (await spoken(at.server, said)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status), head
+        assert b"application/problem+json" in head
+        found = json.loads(body)
+        assert (found["status"], found["code"]) == (status, code)
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "HEAD_WITHIN", 0.1)
+    async with house() as at:
+        for said in (b"", b"GET /livez HTTP/1.1\r\nHos"):
+            answer = await spoken(at.server, said)
+            assert answer.startswith(b"HTTP/1.1 408 "), answer
+        whole = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+        answer = await spoken(at.server, whole + b"GET /liv")
+        assert answer.count(b"HTTP/1.1 200") == 1
+        assert answer.count(b"HTTP/1.1 408") == 1
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.http.routes.BODY_WITHIN", 0.1)
+    async with house() as at:
+        key = await at.key("route")
+        said = (
+            "PUT /v1/agents/x/load HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {key}\r\nContent-Length: 10\r\n\r\n{{"
+        )
+        answer = await spoken(at.server, said.encode())
+        assert answer.startswith(b"HTTP/1.1 408 "), answer
+
+
+async def test_requests_may_come_in_one_piece() -> None:
+    """Pipelining: each is answered, in order."""
+    async with house() as at:
+        one = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+        last = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        answer = await spoken(at.server, one * 3 + last)
+        assert answer.count(b'{"live":true}') == 3
+        assert answer.endswith(b'{"ready":true}')
+
+
+async def test_random_bytes_never_break_the_server() -> None:
+    """Seeded: what fails, fails again."""
+    chance = random.Random(35)
+    valid = (
+        b"PUT /v1/agents/ext:desk:1/load?team=a HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b'Authorization: Bearer rc_x\r\nContent-Length: 26\r\n\r\n{"source":"x","units":1234}'
+    )
+    async with house() as at:
+        for _ in range(150):
+            said = bytearray(valid)
+            for _ in range(chance.randrange(1, 8)):
+                at_byte = chance.randrange(len(said))
+                said[at_byte : at_byte + chance.randrange(3)] = chance.randbytes(chance.randrange(4))
+            reader, writer = await asyncio.open_connection(*where(at.server))
+            writer.write(bytes(said))
+            writer.write_eof()
+            try:
+                async with asyncio.timeout(0.05):
+                    answer = await reader.read(65_536)
+            except (TimeoutError, ConnectionError):
+                answer = b""
+            writer.close()
+            if answer:
+                assert 400 <= int(answer[9:12]) < 500, (bytes(said), answer)
+        assert (await at.client.get("/livez")).status_code == 200
+
+
+async def test_answers_do_not_say_what_serves_them() -> None:
+    async with house() as at:
+        for path in ("/livez", "/v1/availability", "/v1/nothing"):
+            assert "server" not in (await at.ask(path)).headers
