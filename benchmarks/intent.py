@@ -21,8 +21,9 @@ from rich.table import Table
 from adapters.clock import SystemClock
 from bot.config import Config
 from bot.dispatch import Desk
+from bot.domain.choices import choose_available, choose_away
 from bot.domain.facts import Facts
-from bot.domain.transition import Step, choose_available, choose_away
+from bot.domain.transition import Step
 from bot.ports import Profile, Store
 from storage.database import ensure_schema, open_inline, open_store
 

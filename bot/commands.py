@@ -143,7 +143,7 @@ def read_line(
     """A typed line without its slash, `brb 30m lunch`, to the table's name and the arguments.
 
     `names` as from `names_on`. Raises UnknownCommand, offering the nearest; BadInput where a
-    required parameter is missing or a team or skill is not known.
+    team or skill is not known.
     """
     word, _, rest = typed.strip().partition(" ")
     by_name = {shown.lower(): name for name, shown in names.items()}
@@ -177,21 +177,12 @@ def arguments_of(
     the grammar of times tells them apart."""
     kinds = [parameter.kind for parameter in spec.parameters]
     if not text:
-        _require(spec, {})
         return {}
     if Kind.TEAM in kinds or Kind.SKILL in kinds:
         return _teams_and_skills(text, teams, skills)
     if not kinds:
         return {}
     return {spec.parameters[0].name: text}
-
-
-def _require(spec: CommandSpec, given: Mapping[str, str]) -> None:
-    for parameter in spec.parameters:
-        if parameter.required and not given.get(parameter.name, "").strip():
-            raise BadInput(
-                f"{parameter.help} is missing. Type `/{spec.name} {spec.hint}`.", field=parameter.name
-            )
 
 
 def _teams_and_skills(text: str, teams: Sequence[str], skills: Sequence[str]) -> dict[str, str]:
@@ -208,6 +199,9 @@ def _teams_and_skills(text: str, teams: Sequence[str], skills: Sequence[str]) ->
     return given
 
 
-def check(spec: CommandSpec, arguments: Mapping[str, str]) -> None:
-    """Raises BadInput where a required argument is missing."""
-    _require(spec, arguments)
+def check(spec: CommandSpec, arguments: Mapping[str, str], names: Mapping[str, str]) -> None:
+    """Raises BadInput where a required argument is missing, told by the names commands have there."""
+    for parameter in spec.parameters:
+        if parameter.required and not arguments.get(parameter.name, "").strip():
+            typed = f"{spelled(spec.name, names)} {spec.hint}".rstrip()
+            raise BadInput(f"Something is missing: {parameter.name}. Type `{typed}`.", field=parameter.name)

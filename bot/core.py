@@ -18,7 +18,8 @@ from bot.config import Config
 from bot.domain.agent import Agent, Skill, Team, Workspace
 from bot.domain.errors import Conflict, NotFound
 from bot.domain.facts import Facts, Feed, FeedState, Observation
-from bot.domain.transition import Change, disconnect_identity, observe, review, settle, sign_off
+from bot.domain.presence import Feeds
+from bot.domain.transition import Change, disconnect_identity, observe, remove, review, settle
 from bot.domain.transition import Step as Decision
 from bot.ports import Clock, Load, Profile, Sighting, Store, Tracked, Transaction
 from bot.roster import Roster
@@ -68,6 +69,8 @@ class Rollcall:
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
         self.notices_owed = asyncio.Event()
         self.ready = False
+        self._epochs: dict[str, int] = {}
+        """Every feed's newest epoch, also while it is off: epochs only rise."""
         self._feed_locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
@@ -94,14 +97,26 @@ class Rollcall:
         feeds = []
         for feed_id, state, epoch, live_at, lost_at, seen_at in stored:
             workspace = self.workspaces.get(feed_id)
+            self._epochs[feed_id] = epoch
             if workspace is None:
                 continue
             lost = lost_at if state is not FeedState.LIVE else max(seen_at, live_at)
             feeds.append(self._feed(workspace, FeedState.DOWN, epoch, live_at, lost))
         everyone = await self.store.read(lambda tx: list(tx.members.everyone(organization_id)))
         self.roster.load(everyone, feeds, loads, now)
+        for feed in feeds:
+            if not self._watched(feed.platform):
+                await self.feed_off(feed.id)
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
+
+    def _watched(self, platform: str) -> bool:
+        """Whether the configuration still wants that platform's presence."""
+        table = {"discord": self.config.discord, "slack": self.config.slack}
+        if platform in table:
+            chosen = table[platform]
+            return chosen is not None and chosen.presence
+        return platform in self.config.platforms
 
     def _feed(
         self, workspace: Workspace, state: FeedState, epoch: int, live_at: datetime, lost_at: datetime
@@ -158,11 +173,18 @@ class Rollcall:
     # --- changing facts ---
 
     async def change(
-        self, agent_id: str, decide: Decide, actor: str = "", action: str = "", delivery: str = ""
+        self,
+        agent_id: str,
+        decide: Decide,
+        actor: str = "",
+        action: str = "",
+        delivery: str = "",
+        becomes: Agent | None = None,
     ) -> Facts:
         """Decide on one agent's facts, commit, show. Answers the facts as they now are.
 
-        A `delivery` that was here before changes nothing: it is remembered in the same transaction.
+        `becomes`: what the agent themselves become with it. A `delivery` that was here before changes
+        nothing. Both are stored in the same transaction.
         Raises NotFound, Unavailable, and whatever `decide` refuses with.
         """
         while True:
@@ -176,27 +198,36 @@ class Rollcall:
                 return after
             step = Step(before, after, changes, actor, action)
             try:
-                saved = await self.store.write(partial(self._record, [step], now, delivery=delivery))
+                saved = await self.store.write(
+                    partial(self._record, [step], now, delivery=delivery, becomes=becomes)
+                )
             except Conflict:
                 await self.refresh(agent_id)
                 continue
             if not saved:
                 log.info("delivered again, and left alone", extra={"agent": agent_id})
                 return before
-            self._show(agent, saved[0], changes, now)
+            self._show(becomes or self.roster.agent(agent_id) or agent, saved[0], changes, now)
             return saved[0]
 
     def _record(
-        self, steps: Sequence[Step], now: datetime, tx: Transaction, delivery: str = ""
+        self,
+        steps: Sequence[Step],
+        now: datetime,
+        tx: Transaction,
+        delivery: str = "",
+        becomes: Agent | None = None,
     ) -> list[Facts]:
         """The steps as stored; nothing where the delivery that caused them was here before."""
         kept_until = now + REMEMBER_DELIVERIES
         if delivery and not tx.ledger.first_time(self.organization_id, delivery, now, kept_until):
             return []
+        if becomes is not None:
+            members.save(tx, becomes, steps[0].actor, now, steps[0].action)
         return [service.record(tx, self.organization_id, step, now) for step in steps]
 
     def _show(self, agent: Agent, saved: Facts, changes: Sequence[Change], now: datetime) -> None:
-        self.roster.put(self.roster.agent(agent.id) or agent, saved, now)
+        self.roster.put(agent, saved, now)
         if changes:
             self.notices_owed.set()
 
@@ -225,7 +256,7 @@ class Rollcall:
                     await self.change(agent.id, partial(_for_agent, decide, agent))
                 continue
             for (agent, step), facts in zip(batch, saved, strict=True):
-                self._show(agent, facts, step.changes, now)
+                self._show(self.roster.agent(agent.id) or agent, facts, step.changes, now)
 
     async def refresh(self, agent_id: str) -> None:
         """Read one agent again."""
@@ -253,10 +284,10 @@ class Rollcall:
         async with self._feed_locks[workspace_id]:
             now = self._clock.now()
             old = self._feeds.get(workspace_id)
+            lost = now if old is None or old.state is FeedState.LIVE else old.lost_at
+            epoch = self._epochs.get(workspace_id, 0) + (0 if resumed and old is not None else 1)
             workspace = self.workspaces[workspace_id]
-            lost = now if old is None else (now if old.state is FeedState.LIVE else old.lost_at)
-            epoch = 1 if old is None else (old.epoch if resumed else old.epoch + 1)
-            await self._swap(self._feed(workspace, FeedState.LIVE, epoch, now, lost), now)
+            await self._swap(self._feed(workspace, FeedState.LIVE, epoch, now, lost))
             log.info("feed is live", extra={"workspace": workspace_id, "epoch": epoch, "resumed": resumed})
             return epoch
 
@@ -266,35 +297,38 @@ class Rollcall:
             old = self._feeds.get(workspace_id)
             if old is None or old.state is not FeedState.LIVE:
                 return
-            now = self._clock.now()
-            since = min(max(since, old.live_at), now)
+            since = min(max(since, old.live_at), self._clock.now())
             state = FeedState.STALE if stale else FeedState.DOWN
-            await self._swap(
-                self._feed(self.workspaces[workspace_id], state, old.epoch, old.live_at, since), now
-            )
+            workspace = self.workspaces[workspace_id]
+            await self._swap(self._feed(workspace, state, old.epoch, old.live_at, since))
             log.warning("feed is lost", extra={"workspace": workspace_id, "since": since.isoformat()})
 
     async def feed_off(self, workspace_id: str) -> None:
         """This workspace gives no presence: no links at all."""
         async with self._feed_locks[workspace_id]:
-            if workspace_id not in self._feeds:
-                return
-            await self.tick()
-            self.roster.drop_feed(workspace_id)
-            await self._review(workspace_id)
+            if workspace_id in self._feeds:
+                before = dict(self._feeds)
+                self.roster.drop_feed(workspace_id)
+                await self._review(workspace_id, before)
+                log.info("feed is off", extra={"workspace": workspace_id})
 
-    async def _swap(self, feed: Feed, now: datetime) -> None:
-        """Everybody on the feed settled by what it was, then reviewed by what it is."""
-        await self.tick()
+    async def _swap(self, feed: Feed) -> None:
+        now = self._clock.now()
         await self.store.write(lambda tx: tx.presence.save_feed(self.organization_id, feed, now))
+        before = dict(self._feeds)
+        self._epochs[feed.id] = feed.epoch
         self.roster.set_feed(feed)
-        await self._review(feed.id)
+        await self._review(feed.id, before)
 
-    async def _review(self, feed_id: str) -> None:
-        await self._change_all(
-            self.roster.on_feed(feed_id),
-            lambda facts, at, agent: review(facts, self._feeds, self.policy, at, agent.zone),
-        )
+    async def _review(self, feed_id: str, before: Feeds) -> None:
+        """Everybody on the feed settled by what it was, then reviewed by what it is."""
+
+        def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
+            facts, settled = settle(facts, before, self.policy, at)
+            facts, came = review(facts, self._feeds, self.policy, at, agent.zone)
+            return facts, (*settled, *came)
+
+        await self._change_all(self.roster.on_feed(feed_id), decide)
 
     async def observe(self, workspace_id: str, epoch: int, sightings: Sequence[Sighting]) -> None:
         """Facts from a feed, durable on return."""
@@ -359,25 +393,24 @@ class Rollcall:
         if known is None:
             return
         agent, identity = known
-        await self.change(
-            agent.id,
-            lambda facts, at: disconnect_identity(
-                facts, identity.id, self._feeds, self.policy, at, agent.zone
-            ),
-        )
-        left = members.gone(self.roster.agent(agent.id) or agent, identity)
+        left = members.gone(agent, identity)
+        actor = f"platform:{identity.platform}"
         if left.removed:
-            await self.remove(left, f"platform:{identity.platform}")
-        else:
-            await self.save_agent(left, f"platform:{identity.platform}")
+            await self.remove(left, actor)
+            return
+
+        def decide(facts: Facts, at: datetime) -> Decision:
+            return disconnect_identity(facts, identity.id, self._feeds, self.policy, at, agent.zone)
+
+        await self.change(agent.id, decide, actor, "agent.left", becomes=left)
 
     async def remove(self, agent: Agent, actor: str) -> None:
         """No longer an agent: Offline, out of every list; the history stays."""
-        await self.change(
-            agent.id,
-            lambda facts, at: sign_off(facts, self._feeds, self.policy, at, by="rule:removed"),
-        )
-        await self.save_agent(replace(agent, removed=True), actor, "agent.removed")
+
+        def decide(facts: Facts, at: datetime) -> Decision:
+            return remove(facts, self._feeds, self.policy, at, agent.zone)
+
+        await self.change(agent.id, decide, actor, "agent.removed", becomes=replace(agent, removed=True))
 
     async def enrol(self, workspace_id: str, profile: Profile, actor: str) -> Agent:
         """Make somebody an agent; whoever may decide that has been asked."""

@@ -13,11 +13,11 @@ from bot.commands import BY_NAME, GROUP, CommandSpec, Who, arguments_of, check, 
 from bot.config import Config
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Role
+from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import BadInput, Forbidden, NotEnrolled, NotFound, Removed, RollcallError, Unavailable
 from bot.domain.facts import Choice, FeedState, Presence
 from bot.domain.ids import new_id
 from bot.domain.presence import Feeds
-from bot.domain.transition import act, choose_available, choose_away, sign_off
 from bot.domain.when import parse_when
 from bot.lookup import find_agent, find_zone, suggest
 from bot.message import Message, words
@@ -79,7 +79,7 @@ class Dispatcher:
         names = self.names(command.person.platform)
         name, arguments = self._read(command, names)
         spec = BY_NAME[name]
-        check(spec, arguments)
+        check(spec, arguments, names)
         agent = await self._who_asks(command, spec, now)
         asked = _Asked(command, spec, arguments, names, agent, now)
         reply = await self._use_cases[name](asked)

@@ -74,6 +74,8 @@ def _because(row: Row) -> Line:
         "check_in_lapsed": ": it was long since you said you're there",
         "unobserved": ": nobody has seen you for too long",
         "not_connected": ": not connected yet",
+        "removed": ": you left the workspace you were seen in",
+        "switched_off": ": that platform no longer tells who is there",
         "returned": ": you came back after a longer absence",
         "not_set": ": you have not said otherwise yet",
     }.get(verdict.reason, "")

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bot.domain.errors import SignedOff
 from bot.domain.facts import (
     CheckIn,
     Choice,
@@ -116,7 +115,7 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
             told.append(Notice(Told.CHECK_IN_ENDING, at))
         if before.intent is not intent:
             told.append(Notice(Told.AWAY_ENDED, at))
-    facts, came = _enter(facts, verdict, feeds, policy, at)
+    facts, came = enter(facts, verdict, feeds, policy, at)
     return facts, (*came, *told)
 
 
@@ -154,7 +153,7 @@ def _ask(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
     return replace(facts, asked_at=at), (Notice(Told.STILL_THERE, at),)
 
 
-def _enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: datetime) -> Step:
+def enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: datetime) -> Step:
     """Close the interval and open the next where the verdict is another (rule 12)."""
     asked: tuple[Change, ...] = ()
     if verdict.presence is Presence.AVAILABLE and not verdict.reachable:
@@ -211,7 +210,7 @@ def observe(
     strong = link.state is LinkState.CONNECTED and (old is None or old.state is not LinkState.CONNECTED)
     strong = strong or (link.state is LinkState.SUSPECT and link is not old and not link.weak)
     facts = replace(facts, links=links, last_seen_at=seen.at if strong else facts.last_seen_at)
-    facts, came = _reviewed(facts, feeds, policy, now, zone)
+    facts, came = reviewed(facts, feeds, policy, now, zone)
     return facts, (*settled, *came)
 
 
@@ -252,11 +251,11 @@ def review(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str 
     """
     links = tuple(link for link in facts.links if link.feed_id in feeds)
     if len(links) == len(facts.links):
-        return _reviewed(facts, feeds, policy, now, zone)
-    return _reviewed(replace(facts, links=links), feeds, policy, now, zone, "switched_off")
+        return reviewed(facts, feeds, policy, now, zone)
+    return reviewed(replace(facts, links=links), feeds, policy, now, zone, "switched_off")
 
 
-def _reviewed(
+def reviewed(
     facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None, taken: str = ""
 ) -> Step:
     """The verdict after something other than an intent changed, all that was due before it settled.
@@ -270,7 +269,7 @@ def _reviewed(
     elif facts.interval.presence is Presence.OFFLINE:
         facts, notices = _returned(facts, policy, now, zone)
         verdict = judge(facts, feeds, policy, now)
-    facts, came = _enter(facts, verdict, feeds, policy, now)
+    facts, came = enter(facts, verdict, feeds, policy, now)
     return facts, (*came, *notices)
 
 
@@ -301,98 +300,6 @@ def _returned(facts: Facts, policy: Policy, now: datetime, zone: str | None) -> 
     return replace(facts, return_asked_on=today), (Notice(Told.RETURNED, now),)
 
 
-def act(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None) -> Step:
-    """The agent did something in Rollcall: a live check-in is renewed, a weak away starts again."""
-    facts, settled = settle(facts, feeds, policy, now)
-    facts, came = _reviewed(_acted(facts, policy, now), feeds, policy, now, zone)
-    return facts, (*settled, *came)
-
-
-def _acted(facts: Facts, policy: Policy, now: datetime) -> Facts:
-    check_in = facts.check_in
-    if check_in is not None and now <= check_in.until_at:
-        check_in = replace(check_in, until_at=max(check_in.until_at, now + policy.check_in), warned=False)
-    links = tuple(
-        replace(link, state=LinkState.IDLE, since=now)
-        if link.weak and link.state is LinkState.DISCONNECTED and policy.slack_away is SlackAway.WEAK
-        else link
-        for link in facts.links
-    )
-    return replace(facts, acted_at=now, last_seen_at=now, check_in=check_in, links=links)
-
-
-def _choose(facts: Facts, intent: Intent, feeds: Feeds, policy: Policy, now: datetime) -> Step:
-    facts = replace(facts, intent=intent, reviewed_at=now)
-    return _enter(facts, judge(facts, feeds, policy, now), feeds, policy, now)
-
-
-def choose_available(
-    facts: Facts,
-    feeds: Feeds,
-    policy: Policy,
-    now: datetime,
-    *,
-    by: str = "agent",
-    note: str = "",
-    identity_id: str | None = None,
-) -> Step:
-    """Available from now on. By the agent's own word (`identity_id`: where they said it) it opens a
-    check-in; by somebody else's it does not make them connected.
-
-    Raises SignedOff when somebody else says so of a signed-off agent (rule 9).
-    """
-    facts, settled = settle(facts, feeds, policy, now)
-    if by == "agent":
-        facts = _acted(facts, policy, now)
-    elif facts.intent.choice is Choice.OFF:
-        raise SignedOff("They signed off, so they stay Offline until they type `/available` themselves.")
-    if by == "agent" and identity_id is not None:
-        facts = replace(facts, check_in=CheckIn(identity_id, at=now, until_at=now + policy.check_in))
-    intent = Intent(Choice.AVAILABLE, set_at=now, by=by, reason=note)
-    facts, moved = _choose(facts, intent, feeds, policy, now)
-    return facts, (*settled, *moved)
-
-
-def choose_away(
-    facts: Facts,
-    feeds: Feeds,
-    policy: Policy,
-    now: datetime,
-    *,
-    by: str = "agent",
-    reason: str = "",
-    until_at: datetime | None = None,
-) -> Step:
-    """Away from now on, or until an instant, after which the newest untimed intent comes back.
-
-    Raises SignedOff: a signed-off agent is Offline until their own next `/available` (rule 9).
-    """
-    facts, settled = settle(facts, feeds, policy, now)
-    old = facts.intent
-    if old.choice is Choice.OFF:
-        if by != "agent":
-            raise SignedOff("They signed off, so they stay Offline until they type `/available` themselves.")
-        raise SignedOff("You're signed off, so no chats come to you. Type `/available` to come back.")
-    if by == "agent":
-        facts = _acted(facts, policy, now)
-    base = None
-    if until_at is not None:
-        base = old if old.until_at is None else old.base
-    intent = Intent(Choice.AWAY, set_at=now, by=by, reason=reason, until_at=until_at, base=base)
-    facts, moved = _choose(facts, intent, feeds, policy, now)
-    return facts, (*settled, *moved)
-
-
-def sign_off(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, *, by: str = "agent") -> Step:
-    """Offline until the agent's own next `/available`, whatever the platforms say (rule 9)."""
-    facts, settled = settle(facts, feeds, policy, now)
-    if by == "agent":
-        facts = _acted(facts, policy, now)
-    facts = replace(facts, check_in=None)
-    facts, moved = _choose(facts, Intent(Choice.OFF, set_at=now, by=by), feeds, policy, now)
-    return facts, (*settled, *moved)
-
-
 def disconnect_identity(
     facts: Facts, identity_id: str, feeds: Feeds, policy: Policy, now: datetime, zone: str | None
 ) -> Step:
@@ -403,5 +310,14 @@ def disconnect_identity(
         check_in = None
     links = tuple(link for link in facts.links if link.identity_id != identity_id)
     facts = replace(facts, check_in=check_in, links=links)
-    facts, came = _reviewed(facts, feeds, policy, now, zone, "removed")
+    facts, came = reviewed(facts, feeds, policy, now, zone, "removed")
+    return facts, (*settled, *came)
+
+
+def remove(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None) -> Step:
+    """No longer an agent: nothing holds, and whoever is enrolled again begins with nothing set (rule 13)."""
+    facts, settled = settle(facts, feeds, policy, now)
+    intent = Intent(Choice.AWAY, set_at=now, by="rule:enrolled")
+    facts = replace(facts, intent=intent, check_in=None, links=())
+    facts, came = reviewed(facts, feeds, policy, now, zone, "removed")
     return facts, (*settled, *came)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import SignedOff
 from bot.domain.facts import (
     Choice,
@@ -26,20 +27,7 @@ from bot.domain.facts import (
     new_agent,
 )
 from bot.domain.presence import Verdict, judge
-from bot.domain.transition import (
-    Moved,
-    Notice,
-    Step,
-    Told,
-    act,
-    choose_available,
-    choose_away,
-    disconnect_identity,
-    observe,
-    review,
-    settle,
-    sign_off,
-)
+from bot.domain.transition import Moved, Notice, Step, Told, disconnect_identity, observe, review, settle
 
 NINE = datetime(2026, 3, 9, 9, 0, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)

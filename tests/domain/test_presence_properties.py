@@ -33,6 +33,7 @@ from domain.naive_presence import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import SignedOff
 from bot.domain.facts import (
     Facts,
@@ -47,20 +48,7 @@ from bot.domain.facts import (
     new_agent,
 )
 from bot.domain.presence import judge
-from bot.domain.transition import (
-    Change,
-    Moved,
-    Notice,
-    Step,
-    act,
-    choose_available,
-    choose_away,
-    disconnect_identity,
-    observe,
-    review,
-    settle,
-    sign_off,
-)
+from bot.domain.transition import Change, Moved, Notice, Step, disconnect_identity, observe, review, settle
 
 LONG = 20 if os.environ.get("ROLLCALL_LONG") == "1" else 1
 START = datetime(2026, 3, 9, 9, 0, tzinfo=UTC)

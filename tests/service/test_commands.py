@@ -284,7 +284,7 @@ async def test_two_changes_of_one_agent_at_once_both_happen() -> None:
     assert stale is not None
     other = type(team.desk)(team.desk.config, team.desk.store, team.clock)
     await other.start()
-    from bot.domain.transition import choose_away, sign_off
+    from bot.domain.choices import choose_away, sign_off
 
     feeds, policy = team.desk.roster.feeds, team.desk.policy
     await other.change(agent_id, lambda facts, at: choose_away(facts, feeds, policy, at, reason="x"))
@@ -301,3 +301,43 @@ async def test_a_command_delivered_again_changes_nothing_and_is_answered_with_ho
     again = await team.type("U1", "/available", name="Maria", delivery="slack:1")
     assert team.row("Maria").facts == before
     assert "You're Away" in read(again)
+
+
+async def test_a_missing_argument_is_told_by_the_names_used_there() -> None:
+    team = await open_team(slack={"bot_token": "xoxb-1", "app_token": "xapp-1", "names": {"presence": "pr"}})
+    assert "Type /pr timezone Europe/Berlin." in read(await team.type("U1", "/presence timezone"))
+
+
+async def test_a_feed_that_was_off_goes_on_with_a_higher_epoch() -> None:
+    """A late sighting from before the feed was off must not be taken for a new one."""
+    team = await open_team()
+    first = await team.desk.feed_live(team.discord.id)
+    await team.desk.feed_off(team.discord.id)
+    assert await team.desk.feed_live(team.discord.id) > first
+
+
+async def test_a_lead_removes_an_agent_with_their_presence_in_one_transaction() -> None:
+    team = await open_team()
+    await team.type("U1", "/available", name="Maria")
+    agent_id = team.row("Maria").agent.id
+    await team.type("U3", "/presence remove Maria", is_admin=True)
+
+    def look(tx: Transaction) -> tuple[str, str, bool]:
+        facts, agent = tx.presence.facts(agent_id), tx.members.agent(agent_id)
+        assert facts is not None and agent is not None
+        return facts.interval.presence.value, facts.interval.reason, agent.removed
+
+    assert await team.desk.store.read(look) == ("offline", "removed", True)
+
+
+async def test_a_platform_that_is_no_longer_configured_holds_nobody() -> None:
+    team = await open_team(discord={"token": "x" * 30}, slack={"bot_token": "xoxb-1", "app_token": "xapp-1"})
+    epoch = await team.desk.feed_live(team.discord.id)
+    await team.type("500", "/presence me", on="discord", name="Ana")
+    await team.see("500", Seen.CONNECTED, epoch)
+    without = team.desk.config.model_copy(update={"discord": None})
+    again = type(team.desk)(without, team.desk.store, team.clock)
+    await again.start()
+    (row,) = again.roster.rows(team.clock.now())
+    assert row.verdict.presence == "offline"
+    assert row.verdict.reason == "switched_off"

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from bot.domain.agent import Agent, Identity
+from bot.domain.choices import choose_away
 from bot.domain.facts import Choice as Chosen
 from bot.domain.facts import (
     Facts,
@@ -28,7 +29,7 @@ from bot.domain.facts import (
 from bot.domain.pool import Pool
 from bot.domain.presence import TICK
 from bot.domain.routing import Reason
-from bot.domain.transition import choose_away, observe
+from bot.domain.transition import observe
 from bot.ports import Load
 from bot.roster import Roster
 

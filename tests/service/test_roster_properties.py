@@ -19,19 +19,11 @@ from msgspec.structs import replace
 from service.naive_roster import NaiveRoster, PoolAnswer, Shown
 
 from bot.domain.agent import Agent, Identity
+from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import SignedOff
 from bot.domain.facts import Facts, Feed, FeedState, Observation, Policy, Seen, new_agent
 from bot.domain.presence import TICK
-from bot.domain.transition import (
-    Step,
-    act,
-    choose_available,
-    choose_away,
-    observe,
-    review,
-    settle,
-    sign_off,
-)
+from bot.domain.transition import Step, observe, review, settle
 from bot.ports import Load
 from bot.roster import Roster, Row
 from bot.service.presence import needs_storing
