@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from fakes.discord_gateway import GUILDS
 from fakes.discord_interactions import Reply
 from fakes.discord_model import Guild, Message, Role, Status, User
 from fakes.discord_server import FakeDiscord
@@ -61,8 +62,11 @@ class DiscordScene:
         await self.feed("live")
 
     async def advance(self, seconds: float) -> datetime:
-        """Both clocks move on. What is asked of the gateway after a long silence is answered before this
-        returns, so that the next move does not look like more of it."""
+        """Both clocks move on. Something happens in the server before, as it does all day in a real one:
+        without it a long move would look like a long silence of the gateway."""
+        role = {"guild_id": str(self.guild.id), "role": self.role.payload()}
+        if self.guild.available and self.guild.has_bot:
+            self.fake.gateway.dispatch("GUILD_ROLE_UPDATE", role, guild_id=self.guild.id, intent=GUILDS)
         now = await self.program.advance(seconds)
         self.fake.ahead = self.program.ahead
         await asyncio.sleep(0.05)
