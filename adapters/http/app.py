@@ -49,8 +49,8 @@ class Front:
         self.metrics = Metrics(core)
         self._count = self.metrics.requests.add
         self.hot = AvailabilityRoute(core)
-        self._routes = Routes(core)
-        self._open = {
+        self.routes = Routes(core)
+        self.opened = {
             "/livez": self.health.live,
             "/readyz": self.health.ready,
             "/metrics": self._metrics,
@@ -129,7 +129,7 @@ class Front:
             allowed = self._allowed(asked)
             if asked.method == "OPTIONS" and allowed:
                 return await _send(send, Answer(204, [NO_STORE, (b"allow", allowed)], b""), asked)
-            page = self._open.get(asked.path)
+            page = self.opened.get(asked.path)
             if page is None and asked.path != AVAILABILITY:
                 return await self._cold(scope, receive, send, asked, allowed)
             if page is None or asked.method not in ("GET", "HEAD"):
@@ -138,10 +138,10 @@ class Front:
 
     def _allowed(self, asked: Asked) -> bytes:
         """The methods of an address, for Allow; empty where there is nothing."""
-        if asked.path == AVAILABILITY or asked.path in self._open:
+        if asked.path == AVAILABILITY or asked.path in self.opened:
             asked.route = asked.path
             return b"GET, HEAD, OPTIONS"
-        return self._routes.allowed(asked)
+        return self.routes.allowed(asked)
 
     async def _cold(self, scope: Scope, receive: Receive, send: Send, asked: Asked, allowed: bytes) -> int:
         status = 500
@@ -162,7 +162,7 @@ class Front:
         method = "GET" if asked.method == "HEAD" else asked.method
         inner = {**scope, "method": method, "rollcall": asked}
         try:
-            await self._routes.app(inner, receive, relay)
+            await self.routes.app(inner, receive, relay)
         except Exception:
             # Where FastAPI has answered by its handler, which logged it, this only tells servers of it.
             if not started:
@@ -173,7 +173,7 @@ class Front:
         return Answer(200, [(b"content-type", CONTENT_TYPE), NO_STORE], self.metrics.page())
 
     async def _openapi(self, asked: Asked) -> Answer:
-        return Answer(200, [JSON, (b"cache-control", b"public, max-age=300")], self._routes.openapi())
+        return Answer(200, [JSON, (b"cache-control", b"public, max-age=300")], self.routes.openapi())
 
     async def _pass_on(
         self, mounted: AsgiApp, scope: Scope, receive: Receive, send: Send, began: float

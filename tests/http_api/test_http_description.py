@@ -1,0 +1,175 @@
+"""The description is what is so: OpenAPI, docs/http-api.md and the program say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from fastapi.routing import APIRoute
+from http_house import House, house
+from prometheus_client.parser import text_string_to_metric_families
+
+from adapters.http.availability import PARAMETERS
+from adapters.http.examples import EXAMPLES
+from adapters.http.openapi import DOCUMENTS, scope_of
+from adapters.http.problems import KINDS
+
+DOCS = (Path(__file__).parents[2] / "docs/http-api.md").read_text(encoding="utf-8")
+METHODS = {"get", "put", "delete"}
+
+
+async def description(at: House) -> dict[str, Any]:
+    found: dict[str, Any] = (await at.client.get("/openapi.json")).json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (method.upper(), path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def again(body: dict[str, Any], document: type) -> Any:
+    """A body read as a document and written again: the same, if it is one, without a field too many."""
+    return msgspec.json.decode(msgspec.json.encode(msgspec.convert(body, type=document)))
+
+
+async def test_the_description_holds_every_route_with_its_scope() -> None:
+    async with house() as at:
+        document = await description(at)
+        told = {
+            place: (operation["security"] or [{"key": ["none"]}])[0]["key"][0]
+            for place, operation in operations(document).items()
+        }
+        served = {
+            (method, route.path): scope_of(route.openapi_extra)
+            for route in at.server.app.routes.app.routes
+            if isinstance(route, APIRoute)
+            for method in route.methods or ()
+        }
+        opened = dict.fromkeys([("GET", path) for path in at.server.app.opened], "none")
+        assert told == {**served, **opened, ("GET", "/v1/availability"): "read"}
+        assert document["openapi"].startswith("3.1.")
+        assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+
+
+async def test_the_docs_hold_every_route_with_its_scope() -> None:
+    async with house() as at:
+        told = dict(re.findall(r"^\| `([A-Z]+ /\S*)` \| (\w+) \|", DOCS, re.MULTILINE))
+        described = {
+            f"{method} {path}": (operation["security"] or [{"key": ["none"]}])[0]["key"][0]
+            for (method, path), operation in operations(await description(at)).items()
+        }
+        assert told == described
+
+
+async def test_every_reference_leads_somewhere_and_nothing_is_left_out() -> None:
+    async with house() as at:
+        document = await description(at)
+        text = json.dumps(document)
+        for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', text)):
+            place: Any = document
+            for step in reference.split("/"):
+                place = place[step]
+        names = [operation["operationId"] for operation in operations(document).values()]
+        assert len(set(names)) == len(names)
+        for (method, path), operation in operations(document).items():
+            assert operation["summary"]
+            assert set(operation["responses"]) >= ({"200", "401", "422", "500"} if "/v1" in path else {"200"})
+            content = operation["responses"]["200"]["content"]
+            assert all("example" in media for media in content.values()), (method, path)
+            for parameter in operation.get("parameters", []):
+                assert parameter["description"]
+        assert "HTTPValidationError" not in text
+
+
+async def test_the_hot_routes_parameters_are_those_it_takes() -> None:
+    async with house() as at:
+        operation = (await description(at))["paths"]["/v1/availability"]["get"]
+        assert tuple(parameter["name"] for parameter in operation["parameters"]) == PARAMETERS
+        for parameter in operation["parameters"]:
+            value = parameter["example"]
+            answer = await at.ask(
+                f"/v1/availability?{parameter['name']}={value[0] if isinstance(value, list) else value}"
+            )
+            assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.__name__)
+def test_examples_are_whole_answers(document: type) -> None:
+    example = dict(EXAMPLES[document])
+    assert next(iter(example)) == "as_of"
+    del example["as_of"]
+    assert again(example, document) == example
+
+
+async def test_real_answers_have_the_fields_that_are_described() -> None:
+    async with house() as at:
+        ann = await at.agent("Ann", skills=["french"])
+        workspace = await at.workspace()
+        await at.core.feed_live(workspace.id)
+        at.core.report("slack", workspace.id, "Install the app again.")
+        await at.ask(
+            f"/v1/agents/{ann.id}/external-ids/desk", method="PUT", scope="admin", json={"external_id": "1"}
+        )
+        by_name = {document.__name__: document for document in DOCUMENTS}
+        for (method, path), operation in operations(await description(at)).items():
+            if method != "GET" or not path.startswith("/v1"):
+                continue
+            answer = await at.ask(path.replace("{agent_id}", ann.id))
+            schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+            document = by_name[schema["allOf"][1]["$ref"].rpartition("/")[2]]
+            body = answer.json()
+            assert body.pop("as_of")
+            assert again(body, document) == body, path
+
+
+def test_the_docs_hold_every_code_with_its_status() -> None:
+    told = dict(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", DOCS, re.MULTILINE))
+    assert told == {code: str(kind.status) for code, kind in KINDS.items()}
+
+
+async def test_the_docs_hold_every_metric_with_kind_and_labels() -> None:
+    async with house() as at:
+        workspace = await at.workspace()
+        await at.core.feed_live(workspace.id)
+        await at.ask("/v1/teams")
+        page = (await at.client.get("/metrics")).text
+        found = {}
+        for family in text_string_to_metric_families(page):
+            if family.name.startswith("rollcall_"):
+                name = family.name + ("_total" if family.type == "counter" else "")
+                labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+                found[name] = (family.type, labels)
+        told = {
+            name: (kind, set(labels.replace(",", " ").split()))
+            for name, kind, labels in re.findall(
+                r"^\| `(rollcall_\w+)` \| (\w+) \|([\w, ]*)\|", DOCS, re.MULTILINE
+            )
+        }
+        assert told == found
+
+
+async def test_the_examples_in_the_docs_are_read_as_they_stand() -> None:
+    """Each block of JSON is one of the documented bodies."""
+    blocks = [
+        json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+    ]
+    availability, load, problem = blocks
+    known = {document.__name__: EXAMPLES[document] for document in DOCUMENTS}
+    assert availability == known["Availability"]
+    async with house() as at:
+        ann = await at.agent("Ann")
+        kept: httpx.Response = await at.ask(
+            f"/v1/agents/{ann.id}/load", method="PUT", scope="route", json=load
+        )
+        assert kept.status_code == 200
+        refused = (await at.ask("/v1/availability?tema=support")).json()
+        assert {**refused, "request_id": problem["request_id"]} == problem
