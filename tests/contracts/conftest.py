@@ -1,0 +1,5 @@
+"""Every storage, each test on an empty database of its own."""
+
+from storage_faults.databases import postgres_empty, postgres_schema, sqlite_url, store, url
+
+__all__ = ["postgres_empty", "postgres_schema", "sqlite_url", "store", "url"]
