@@ -24,7 +24,7 @@ GRACE = timedelta(seconds=45)
 """The shortest a console may have: three beats of 15 s. It is 65 s by default."""
 SETTLING = timedelta(seconds=5)
 """Only one terminal is to be waited for after a start; by default it is 60 s."""
-SCOPES = ("read", "presence")
+SCOPES = keys.SCOPES
 KEY_LASTS = timedelta(days=1)
 FILE = "demo.sqlite3"
 HINTS = """You are Alex, a lead. Try /available, /brb 30m lunch, /whosin, /presence me.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 ROLLCALL = str(Path(sys.executable).with_name("rollcall"))
 
 
@@ -27,7 +28,7 @@ def run(*arguments: str, temporary: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_prints_address_key_and_calls_that_work_as_printed(tmp_path: Path) -> None:
+def test_it_prints_address_key_and_calls_that_work_as_printed_and_so_do_the_readmes(tmp_path: Path) -> None:
     """The address and the key on lines of their own; what happens as plain lines; left by itself.
     Starts the program, which takes most of the time."""
     with subprocess.Popen(
@@ -45,7 +46,11 @@ def test_it_prints_address_key_and_calls_that_work_as_printed(tmp_path: Path) ->
             said.append(demo.stdout.readline().rstrip("\n"))
             assert len(said) < 60, said
         calls = [shlex.split(line) for line in said if line.startswith("curl ")]
-        answers = [httpx.get(call[-1], headers=[header(call)]) for call in calls]
+        answers = [answer_to(call) for call in calls]
+        told = dict(line.split(" ", 1) for line in said if line.startswith(("api ", "key ")))
+        examples = [line for line in README.splitlines() if line.startswith("curl ")]
+        filled = [line.replace("$API", told["api"]).replace("$KEY", told["key"]) for line in examples]
+        by_readme = [answer_to(shlex.split(line)) for line in filled]
         demo.terminate()
         rest, errors = demo.communicate(timeout=20)
     (api,) = [line.removeprefix("api ") for line in said if line.startswith("api ")]
@@ -54,6 +59,9 @@ def test_it_prints_address_key_and_calls_that_work_as_printed(tmp_path: Path) ->
     assert all(call[-1].startswith(api + "/v1/") and key in call[2] for call in calls)
     assert [answer.status_code for answer in answers] == [200] * 3
     available = {agent["name"] for agent in answers[0].json()["agents"]}
+    assert len(by_readme) == 5
+    assert [(answer.status_code, answer.url) for answer in by_readme if answer.status_code != 200] == []
+    assert [agent["name"] for agent in by_readme[2].json()["agents"]] == ["Alex", "Chloe"]
     assert available >= {"Maria", "Ben"}
     assert "Dev" not in available
     assert answers[2].json()["routable"] is True
@@ -64,10 +72,11 @@ def test_it_prints_address_key_and_calls_that_work_as_printed(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def header(call: list[str]) -> tuple[str, str]:
-    """What curl is told behind -H."""
-    name, _, value = call[2].partition(": ")
-    return name, value
+def answer_to(call: list[str]) -> httpx.Response:
+    """What a curl command line asks, asked."""
+    address = next(word for word in call if word.startswith("http"))
+    headers = [tuple(word.split(": ", 1)) for word in call if word.startswith("Authorization: ")]
+    return httpx.get(address, headers=[(name, value) for name, value in headers])
 
 
 def test_it_leaves_by_itself_after_so_many_seconds(tmp_path: Path) -> None:
