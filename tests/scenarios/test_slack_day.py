@@ -5,6 +5,16 @@ from pathlib import Path
 import pytest
 from slack_scene import HOUR, MINUTE, SlackScene, slack_scene
 
+BAD_TIMES = {
+    "until 25:99": "hours run from 0 to 23, minutes from 00 to 59, as in `until 14:30`",
+    "31d": "an away lasts at most 30 days. Type a shorter one, as in `2h`",
+    "until 6:00": "so 06:00 has passed. Type `until 18:00`, `until tomorrow 06:00`",
+    "0m": "must be more than zero, as in `30m`",
+    "-5m": "must be more than zero, as in `30m`",
+    "until 14:30 15:30": "that is more than one time. Type when you come back, as in `lunch 30m`",
+    "99999999999h": "an away lasts at most 30 days",
+}
+"""Row 30: the rule and an example for each."""
 FULL_MEMBERS = "Only full members of this workspace can use Rollcall."
 
 
@@ -170,3 +180,83 @@ async def test_slacks_away_can_count_as_gone_or_as_nothing(tmp_path: Path, polic
             await scene.advance(HOUR)
             assert await scene.program.routable() == {"maria", "ben"}
         assert scene.fake.direct_messages(maria.id) == []
+
+
+async def test_the_roster_of_sixty_has_pages_a_refresh_and_teams(tmp_path: Path) -> None:
+    """15 on a page; Next, Back and Refresh change the private message they stand on."""
+    async with slack_scene(tmp_path) as scene, scene.program:
+        people = [scene.member(f"agent {number:02}") for number in range(60)]
+        await scene.ready()
+        for person in people:
+            await scene.say(person, "available")
+        first, last = people[0], people[59]
+        page = await scene.say(first, "whosin")
+        assert "60 available · 0 away · 0 offline" in page.shown
+        assert "page 1 of 4" in page.shown
+        assert [control.text for control in page.controls] == ["Refresh", "Next"]
+        for number in (2, 3, 4):
+            await scene.press(first, page, "Next")
+            assert f"page {number} of 4" in page.shown
+        assert "*agent 59*" in page.shown
+        assert "*agent 44*" not in page.shown
+        assert [control.text for control in page.controls] == ["Refresh", "Back"]
+        await scene.say(last, "brb", "fire drill")
+        await scene.press(first, page, "Refresh")
+        assert "59 available · 1 away · 0 offline" in page.shown
+        assert "fire drill" in page.shown
+        await scene.press(first, page, "Back")
+        assert "page 3 of 4" in page.shown
+        assert len(scene.fake.ephemeral_messages(first.id)) == 2, "one message, changed in place"
+
+        assert "*Billing* nobody is enrolled yet" in (await scene.say(first, "whosin", "billing")).shown
+        assert "59 available · 1 away" in (await scene.say(first, "presence", "who support")).shown
+        unknown = (await scene.say(first, "whosin", "bilge")).shown
+        assert "`bilge` is no team or skill. Known: `support`, `billing`, `german`." in unknown
+        assert "You typed: bilge" in unknown
+
+
+async def test_an_agent_asks_how_they_are_seen_and_times_are_read_kindly(tmp_path: Path) -> None:
+    """/presence me, why, timezone, help; row 30: bad times and zones, with what was typed kept."""
+    async with slack_scene(tmp_path) as scene, scene.program:
+        maria, ben = scene.member("maria", zone=None), scene.member("ben", zone="Europe/Berlin")
+        await scene.ready()
+        await scene.say(maria, "available")
+        await scene.polled([maria])
+        me = (await scene.say(maria, "presence", "me")).shown
+        assert "You're *Available* since <!date^" in me
+        assert "New chats can come to you." in me
+        assert "Slack: connected since <!date^" in me
+        assert "If Slack shows you away for 25 min without a word, you count as Offline." in me
+        assert "Time zone not set" in me
+        assert "*maria* can take a chat now." in (await scene.say(ben, "presence", "why @maria")).shown
+
+        # Clock times need a zone, which Slack does not tell of everybody.
+        asked = (await scene.say(maria, "brb", "until 14:30 dentist")).shown
+        assert "I don't know your time zone" in asked
+        assert "You typed: until 14:30 dentist" in asked
+        wrong = (await scene.say(maria, "presence", "timezone Europe/Berln")).shown
+        assert "Europe/Berlin" in wrong
+        assert "You typed: timezone Europe/Berln" in wrong
+        zone = (await scene.say(maria, "presence", "timezone Europe/Berlin")).shown
+        assert "Your time zone is Europe/Berlin; it is 09:" in zone or "it is 10:" in zone
+        assert "You're *Away* until <!date^" in (await scene.say(maria, "brb", "until 14:30 dentist")).shown
+
+        assert "You're *Offline*" in (await scene.say(ben, "presence", "me")).shown
+        before = scene.program.history("ben")
+        for typed, answer in BAD_TIMES.items():
+            said = (await scene.say(ben, "brb", typed)).shown
+            assert answer in said
+            assert f"You typed: {typed}" in said
+        assert scene.program.history("ben") == before, "what can't be read changes nothing"
+        mistyped = (await scene.say(ben, "presence", "tiemzone Europe/Berlin")).shown
+        assert "There is no command /presence tiemzone. Did you mean `/presence timezone`?" in mistyped
+        missing = (await scene.say(ben, "presence", "timezone")).shown
+        assert "Type `/presence timezone Europe/Berlin`." in missing
+        assert "There is no agent `@nobody`." in (await scene.say(ben, "presence", "why @nobody")).shown
+
+        for text in ("", "help"):
+            text = (await scene.say(ben, "presence", text)).shown
+            assert "`/brb [30m, until 14:30, tomorrow 9am] [reason]`" in text
+            assert "enrol" not in text, "what only leads may do is not offered to others"
+        admin = scene.fake.add_user("UADMIN", "adele", is_admin=True)
+        assert "`/presence enrol @somebody`" in (await scene.say(admin, "presence", "help")).shown
