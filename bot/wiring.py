@@ -28,6 +28,8 @@ TICK = 1.0
 """Seconds between looks at what time has brought about; queries never wait for it."""
 SEEN_EVERY = 30.0
 """Seconds between notes that feeds are live: how exactly a crash's blind spell is dated."""
+SUMMARIES_EVERY = 5.0
+"""Seconds between looks for a summary that is due."""
 LEAVE_WITHIN = 8.0
 """Seconds for work in hand when leaving; with the rest of the way down it stays under 10 s."""
 FIRST_RESTART, LONGEST_RESTART = 1.0, 30.0
@@ -135,7 +137,7 @@ class Program:
         from adapters.scheduler import Waker
 
         waker = Waker()
-        waker.every(5.0, "summaries", lambda: post_due(self.core, self.platforms))
+        waker.every(SUMMARIES_EVERY, "summaries", lambda: post_due(self.core, self.platforms))
         waker.start()
         try:
             await asyncio.Event().wait()

@@ -189,12 +189,14 @@ def group_of(roster: str, name: str) -> str:
 
 
 @asynccontextmanager
-async def discord_scene(folder: Path, **config: Any) -> AsyncIterator[DiscordScene]:
+async def discord_scene(
+    folder: Path, *, token: str = "fake.bot.token", **config: Any
+) -> AsyncIterator[DiscordScene]:
     """A Discord with one server, and a program to be started in it: `async with scene.program: …`.
 
     At the end nothing that was sent may have broken one of Discord's rules.
     """
-    async with FakeDiscord() as fake:
+    async with FakeDiscord(token) as fake:
         scene = DiscordScene(fake, folder, config)
         yield scene
         assert fake.violations == []

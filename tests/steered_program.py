@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bot import wiring
 from bot.cli import serve
 from bot.config import load_config
 from bot.logs import secrets_of, set_up_logs
@@ -70,6 +71,8 @@ def run(path: Path, ahead: float) -> int:
     config = load_config(path)
     set_up_logs(config.log, secrets_of(config))
     clock = SteeredClock(ahead)
+    # APScheduler keeps to real time, in which a steered day takes seconds.
+    wiring.SUMMARIES_EVERY = 0.1
     obeying: list[asyncio.Task[None]] = []
 
     def started(program: Program) -> None:

@@ -1,6 +1,7 @@
 """What Discord does to a bot, and what its agents notice: the whole program, one fault at a time."""
 
 import asyncio
+import re
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from discord_scene import discord_scene
+from fakes.discord_model import MANAGE_GUILD
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -118,12 +120,13 @@ async def test_an_outage_of_one_server_removes_nobody_and_says_so(tmp_path: Path
     """Row 11: who is there is unconfirmed, told in the other server too; back again, all is as it was."""
     async with discord_scene(tmp_path) as scene, scene.program:
         other = scene.fake.add_guild("Acme Europe")
+        managers = scene.fake.add_role(other, "Managers", permissions=MANAGE_GUILD)
+        lead = scene.fake.add_member(other, "lea", status="online", roles=[managers])
         maria, ben = scene.agent("Maria"), scene.agent("Ben")
         await scene.ready()
         for person in (maria, ben):
             await scene.say(person, "available")
         await scene.on_the_link_alone(maria, "Maria")
-        scene.fake.join(ben, other, status="online", roles=[scene.fake.add_role(other, "Support agents")])
         before = scene.history("Maria")
 
         scene.fake.outage(scene.guild)
@@ -131,6 +134,11 @@ async def test_an_outage_of_one_server_removes_nobody_and_says_so(tmp_path: Path
         assert any("Discord has an outage in the server Acme." in told for told in await scene.troubles())
         assert (await scene.about("Maria"))["unconfirmed_since"] is not None
         assert (await scene.about("Maria"))["presence"] == "available"
+        seen = (await scene.fake.slash(lead, other, "who")).text.replace("\\", "")
+        assert re.search(
+            r"Discord \(Acme\) has not been seen since <t:\d+:t>\. Who is there is unconfirmed\.", seen
+        )
+        assert re.search(r"\*\*Maria\*\*.*unconfirmed since <t:\d+:t>", seen)
         await scene.advance(20 * MINUTE)
         about = await scene.about("Maria")
         assert (about["presence"], about["routable"]) == ("available", False)
