@@ -1,0 +1,109 @@
+"""What every chat platform offers Rollcall, tried on each: see `bot.ports.ChatPlatform`.
+
+The core, the database and the adapter are real; behind them stands the platform's server for tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from contracts.platform_stages import Stage, open_stage
+from msgspec.structs import replace
+
+from bot.message import Button, Message, Strong
+from bot.ports import Undeliverable
+
+HOSTILE = "@everyone <!channel> <@1> <@U0MARIA> [x](http://evil.example) **bold** `code` \u202eoverride"
+
+
+@pytest.fixture(params=["discord", "slack", "console"])
+async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with open_stage(request.param, tmp_path) as opened:
+        yield opened
+
+
+async def test_a_command_is_answered_privately_and_acted_on(stage: Stage) -> None:
+    assert stage.presence("maria") == "nobody"
+    shown = await stage.type("maria", "available")
+    assert "You're" in shown.text
+    assert "Available" in shown.text
+    assert stage.presence("maria") == "available"
+
+
+async def test_everybody_sees_the_same_roster(stage: Stage) -> None:
+    await stage.type("maria", "available")
+    await stage.type("tom", "away", "lunch")
+    shown = await stage.type("maria", "who")
+    for words in ("maria", "tom"):
+        assert words in shown.text
+
+
+async def test_a_button_is_a_command(stage: Stage) -> None:
+    await stage.type("maria", "available")
+    shown = await stage.type("maria", "away", "lunch")
+    assert stage.presence("maria") == "away"
+    back = await stage.click("maria", shown, "I'm back")
+    assert "Available" in back.text
+    assert stage.presence("maria") == "available"
+
+
+async def test_a_button_from_before_a_restart_still_works(stage: Stage) -> None:
+    await stage.type("maria", "available")
+    shown = await stage.type("maria", "away", "lunch")
+    await stage.end()
+    await stage.begin()
+    assert stage.presence("maria") == "away"
+    await stage.click("maria", shown, "I'm back")
+    assert stage.presence("maria") == "available"
+
+
+async def test_a_disconnect_is_seen_and_becomes_offline_after_its_grace(stage: Stage) -> None:
+    await stage.connects("maria")
+    await stage.type("maria", "presence me")
+    await stage.becomes("maria", "away")
+    await stage.disconnects("maria")
+    await stage.becomes("maria", "offline")
+    await stage.connects("maria")
+    await stage.becomes("maria", "away")
+
+
+async def test_a_direct_message_reaches_the_agent(stage: Stage) -> None:
+    await stage.type("maria", "available")
+    identity = stage.agent("maria").identities[0]
+    workspace = stage.desk.workspaces[identity.workspace_id]
+    message = Message(((Strong("Still there?"),),), buttons=(Button("I'm here", "available"),))
+    assert await stage.platform.send_direct(identity, workspace, message)
+    assert "Still there?" in await stage.told_directly("maria", "Still there?")
+
+
+async def test_a_direct_message_to_nobody_is_undeliverable(stage: Stage) -> None:
+    await stage.type("maria", "available")
+    identity = stage.agent("maria").identities[0]
+    workspace = stage.desk.workspaces[identity.workspace_id]
+    nobody = replace(identity, external_id="999999999999999999")
+    with pytest.raises(Undeliverable):
+        await stage.platform.send_direct(nobody, workspace, Message((("Hello",),)))
+
+
+async def test_a_summary_is_posted_to_its_channel(stage: Stage) -> None:
+    assert await stage.platform.post(stage.channel, Message((("Support at nine",),)))
+    assert "Support at nine" in await stage.posted("Support at nine")
+
+
+async def test_hostile_words_are_shown_and_harm_nobody(stage: Stage) -> None:
+    """Row 28. The stage itself asserts that nobody was mentioned and no rule of the platform broken."""
+    await stage.type("maria", "available")
+    await stage.type("maria", "away", HOSTILE)
+    shown = await stage.type("tom", "who")
+    assert "everyone" in shown.text
+    assert "\u202e" not in shown.text
+
+
+async def test_a_refusal_is_a_message_too(stage: Stage) -> None:
+    await stage.type("maria", "available")
+    await stage.type("maria", "presence off")
+    shown = await stage.type("maria", "away", "lunch")
+    assert "signed off" in shown.text
+    assert stage.presence("maria") == "offline"
