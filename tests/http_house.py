@@ -17,8 +17,8 @@ from adapters.http.server import HttpServer
 from bot.config import Config
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Workspace
-from bot.domain.facts import Facts
 from bot.domain.choices import choose_available, choose_away
+from bot.domain.facts import Facts
 from bot.ports import AsgiApp, Profile, Store
 from bot.service import keys
 from storage.database import open_inline

@@ -1,19 +1,14 @@
 """The routes that are not hot, in FastAPI: agents, load, external ids, teams, skills."""
 
-import asyncio
-import base64
-import binascii
-import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from heapq import nsmallest
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
 from starlette.exceptions import HTTPException
 
 from adapters.http import openapi
@@ -31,21 +26,25 @@ from adapters.http.documents import (
     Teams,
     agent_body,
     counts_of,
-    encode,
 )
-from adapters.http.exchange import (
-    JSON,
-    NO_STORE,
-    NOTHING_RUNS,
-    Answer,
-    Asked,
-    document_answer,
-    problem_answer,
-)
-from adapters.http.incoming import LARGEST_BODY, json_of, query_of
+from adapters.http.exchange import Asked
 from adapters.http.openapi import EXTERNAL_ID, LOAD, described
-from adapters.http.problems import Fault, Problem, bad_value
-from adapters.http.refusals import forbid_unless, problem_of, too_large
+from adapters.http.parameters import (
+    AgentName,
+    Cursor,
+    ExternalIdBody,
+    LoadBody,
+    ManySkills,
+    OneSkill,
+    PageSize,
+    PresenceName,
+    System,
+    Team,
+    agent_before,
+    cursor_for,
+)
+from adapters.http.problems import Problem, bad_value
+from adapters.http.strict import StrictRoute, answered, handled, told
 from bot.core import Rollcall
 from bot.domain.agent import Agent
 from bot.domain.errors import NotFound, RollcallError
@@ -53,173 +52,8 @@ from bot.ports import Load
 from bot.roster import Row
 from bot.service.externals import name_agent
 
-BODY_WITHIN = 10.0
-"""Seconds in which a body must have come."""
 AHEAD = timedelta(seconds=60)
 """How far a reporter's clock may be ahead of ours."""
-LONGEST_LOAD = 86_400
-_WHOLE = re.compile(r"[0-9]{1,18}")
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-
-
-def _digits(value: object) -> object:
-    if not isinstance(value, str) or not _WHOLE.fullmatch(value):
-        raise ValueError("not a whole number")
-    return value
-
-
-def _written(value: object) -> object:
-    """Only text with an offset is an instant: a number or a naive time would be guessed at."""
-    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
-        raise ValueError("not an instant")
-    return value
-
-
-AgentName = Annotated[
-    str,
-    Path(
-        description="the id of an agent, or ext:<system>:<id> as another system knows them",
-        examples=["agt_01k9f3tq8x7v5e2m4n6p8r0s1t", "ext:chatwoot:42"],
-        max_length=200,
-    ),
-]
-System = Annotated[
-    str,
-    Path(
-        description="the name of a system: up to 32 small letters, digits and hyphens",
-        examples=["chatwoot"],
-        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
-    ),
-]
-Team = Annotated[str | None, Query(description="the slug of a team", examples=["support"])]
-OneSkill = Annotated[str | None, Query(description="the slug of a skill", examples=["french"])]
-ManySkills = Annotated[
-    list[str], Query(description="the slug of a skill; repeat it for more", examples=["french"])
-]
-PresenceName = Annotated[
-    Literal["available", "away", "offline"] | None,
-    Query(description="available, away or offline", examples=["available"]),
-]
-PageSize = Annotated[
-    int,
-    BeforeValidator(_digits),
-    Query(description="a whole number from 1 to 200", examples=[50], ge=1, le=200),
-]
-Cursor = Annotated[
-    str | None, Query(description="the next_cursor of the page before, as it was given", max_length=100)
-]
-
-
-class Body(BaseModel):
-    """A body: unknown fields are refused, and nothing is converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ExternalIdBody(Body):
-    """How a system names an agent."""
-
-    external_id: Annotated[
-        StrictStr,
-        Field(
-            description="1 to 128 characters without spaces and slashes",
-            examples=["42"],
-            pattern=r"^[^\s/]{1,128}$",
-        ),
-    ]
-
-
-class LoadBody(Body):
-    """Units of work that another system says an agent holds."""
-
-    source: Annotated[
-        StrictStr,
-        Field(
-            description="the reporting system: up to 64 small letters, digits, dots and hyphens",
-            examples=["chatwoot"],
-            pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$",
-        ),
-    ]
-    units: Annotated[
-        StrictInt, Field(description="a whole number from 0 to 10000", examples=[2], ge=0, le=10_000)
-    ]
-    as_of: Annotated[
-        AwareDatetime | None,
-        BeforeValidator(lambda value: value if value is None else _written(value)),
-        Field(
-            description="the instant of the report, with its offset, not in the future; left out: now",
-            examples=["2026-11-02T09:00:00Z"],
-        ),
-    ] = None
-    ttl_s: Annotated[
-        StrictInt,
-        Field(
-            description="how many seconds it counts from as_of: a whole number from 1 to 86400",
-            examples=[300],
-            ge=1,
-            le=LONGEST_LOAD,
-        ),
-    ] = 300
-
-
-class _Read(Request):
-    """A request whose body was read and understood before FastAPI looks at it."""
-
-    def __init__(self, request: Request, read: bytes, found: Any) -> None:
-        super().__init__(request.scope, request.receive)
-        self._read = read
-        self._found = found
-
-    async def body(self) -> bytes:
-        """The bytes."""
-        return self._read
-
-    async def json(self) -> Any:
-        """What they say."""
-        return self._found
-
-
-class StrictRoute(APIRoute):
-    """Before FastAPI reads anything: the scope, then the names in the query, then the body as JSON."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler behind our checks."""
-        inner = super().get_route_handler()
-        needed = openapi.scope_of(self.openapi_extra)
-        names = [field.alias for field in self.dependant.query_params]
-        several = [f.alias for f in self.dependant.query_params if f.field_info.annotation == list[str]]
-
-        async def handle(request: Request) -> Response:
-            asked: Asked = request.scope["rollcall"]
-            asked.route = self.path
-            forbid_unless(asked, needed)
-            query_of(request.scope["query_string"], names, several)
-            if self.body_field is not None:
-                read = await _body_of(request)
-                request = _Read(request, read, json_of(read))
-            return await inner(request)
-
-        return handle
-
-
-async def _body_of(request: Request) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Problem("unsupported_media_type", "Send JSON, with the header Content-Type: application/json.")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_WITHIN):
-            async for part in request.stream():
-                body += part
-                if len(body) > LARGEST_BODY:
-                    raise too_large()
-    except TimeoutError:
-        raise Problem(
-            "timeout",
-            f"The body did not arrive within {BODY_WITHIN:.0f} s.",
-            headers=[(b"connection", b"close")],
-        ) from None
-    return bytes(body)
 
 
 class Routes:
@@ -230,7 +64,7 @@ class Routes:
         self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         self.app.router.route_class = StrictRoute
         for kind in (Problem, RollcallError, RequestValidationError, HTTPException, Exception):
-            self.app.add_exception_handler(kind, _handled)
+            self.app.add_exception_handler(kind, handled)
         self._add()
         self._openapi: bytes | None = None
 
@@ -334,7 +168,7 @@ class Routes:
         core, roster = self._core, self._core.roster
         known_team(core, team)
         known_skills(core, [] if skill is None else [skill])
-        after = "" if cursor is None else _cursor_of(cursor)
+        after = "" if cursor is None else agent_before(cursor)
         candidates = (
             agent.id
             for agent in roster.everyone()
@@ -351,13 +185,13 @@ class Routes:
                 if len(found) > limit:
                     break
         page = found[:limit]
-        more = _cursor_for(page[-1].agent.id) if len(found) > limit else None
-        return _answered(encode(AgentPage(tuple(self._body(row, asked) for row in page), more)), asked)
+        more = cursor_for(page[-1].agent.id) if len(found) > limit else None
+        return answered(AgentPage(tuple(self._body(row, asked) for row in page), more), asked)
 
     async def agent(self, request: Request, agent_id: AgentName) -> Response:
         """Presence with its reason, load, teams, skills, accounts."""
         asked: Asked = request.scope["rollcall"]
-        return _answered(encode(self._body(self._row(asked, agent_id), asked)), asked)
+        return answered(self._body(self._row(asked, agent_id), asked), asked)
 
     async def eligibility(
         self,
@@ -372,8 +206,8 @@ class Routes:
         skills = known_skills(core, skill)
         found = self._find(asked, agent_id)
         reasons = core.roster.why_not(found.id, asked.now, known_team(core, team), skills)
-        told = tuple(ReasonBody(reason, REASONS[reason]) for reason in reasons)
-        return _answered(encode(Eligibility(found.id, team, skills, not told, told)), asked)
+        sentences = tuple(ReasonBody(reason, REASONS[reason]) for reason in reasons)
+        return answered(Eligibility(found.id, team, skills, not reasons, sentences), asked)
 
     async def put_load(self, request: Request, agent_id: AgentName, report: LoadBody) -> Response:
         """Counts until `as_of` plus `ttl_s`; a report older than the newest one of its source is not kept."""
@@ -389,7 +223,7 @@ class Routes:
         asked.now = self._core.clock.now()
         row = self._row(asked, agent.id)
         body = LoadDocument(agent.id, kept, row.load, row.load_known, agent.capacity, expires_at)
-        return _told(body, asked)
+        return told(body, asked)
 
     async def put_external_id(
         self, request: Request, agent_id: AgentName, system: System, body: ExternalIdBody
@@ -410,25 +244,23 @@ class Routes:
         asked.now = core.clock.now()
         if facts is not None:
             core.roster.put(named, facts, asked.now)
-        return _told(ExternalIds(agent.id, dict(named.externals)), asked)
+        return told(ExternalIds(agent.id, dict(named.externals)), asked)
 
     # --- teams and skills ---
 
     async def teams(self, request: Request) -> Response:
         """Each with how many are routable, available, away and offline."""
         asked: Asked = request.scope["rollcall"]
-        return _answered(
-            encode(Teams(tuple(self._numbers(t.slug, t.name, asked, team=t.slug) for t in self._core.teams))),
+        return answered(
+            Teams(tuple(self._numbers(t.slug, t.name, asked, team=t.slug) for t in self._core.teams)),
             asked,
         )
 
     async def skills(self, request: Request) -> Response:
         """Each with how many are routable, available, away and offline."""
         asked: Asked = request.scope["rollcall"]
-        return _answered(
-            encode(
-                Skills(tuple(self._numbers(s.slug, s.name, asked, skill=s.slug) for s in self._core.skills))
-            ),
+        return answered(
+            Skills(tuple(self._numbers(s.slug, s.name, asked, skill=s.slug) for s in self._core.skills)),
             asked,
         )
 
@@ -450,47 +282,3 @@ def _counts(as_of: datetime, seconds: int) -> tuple[datetime, datetime]:
 
 def _iso(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _cursor_for(agent_id: str) -> str:
-    return base64.urlsafe_b64encode(b"1:" + agent_id.encode()).decode().rstrip("=")
-
-
-def _cursor_of(cursor: str) -> str:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        version, _, agent_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition(":")
-    except (ValueError, binascii.Error):
-        version = agent_id = ""
-    if version != "1" or not agent_id:
-        raise Problem(
-            "bad_value",
-            "cursor must be the next_cursor of the page before, as it was given; or leave it out to begin.",
-            [Fault("cursor", "the next_cursor of the page before", "", "query")],
-        )
-    return agent_id
-
-
-def _answered(encoded: Any, asked: Asked) -> Response:
-    return _response(document_answer(encoded, asked))
-
-
-def _told(document: Any, asked: Asked) -> Response:
-    """The answer to a change: as it is now, and not to be kept."""
-    return _response(Answer(200, [JSON, NO_STORE], encode(document).at(asked.now)))
-
-
-def _response(answer: Answer) -> Response:
-    response = Response(answer.body, answer.status)
-    kept = [pair for pair in response.raw_headers if answer.status != 304 or pair[0] != b"content-length"]
-    response.raw_headers = [*kept, *answer.headers]
-    if NOTHING_RUNS not in answer.headers:
-        response.raw_headers.append(NOTHING_RUNS)
-    return response
-
-
-async def _handled(request: Request, error: Exception) -> Response:
-    asked: Asked = request.scope["rollcall"]
-    route = request.scope.get("route")
-    problem = problem_of(error, asked, route if isinstance(route, APIRoute) else None)
-    return _response(problem_answer(problem, asked.request_id))

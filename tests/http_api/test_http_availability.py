@@ -188,6 +188,7 @@ async def test_feeds_and_troubles_say_how_fresh_the_answer_is() -> None:
         ]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("query", "status", "code", "field", "told"),
     [
@@ -209,16 +210,16 @@ async def test_feeds_and_troubles_say_how_fresh_the_answer_is() -> None:
     ],
 )
 async def test_a_query_that_breaks_a_rule_is_told_which(
-    query: str, status: int, code: str, field: str, told: str
+    query: str, status: int, code: str, field: str, told: str, asked_only: House
 ) -> None:
     """Row 30: the field, the rule, an example."""
-    async with house() as at:
-        answer = await at.ask(f"{PATH}?{query}")
-        body = answer.json()
-        assert (answer.status_code, body["code"]) == (status, code), body
-        assert told in body["detail"], body["detail"]
-        assert body["errors"][0]["field"] == field
-        assert answer.headers["content-type"] == "application/problem+json"
+    at = asked_only
+    answer = await at.ask(f"{PATH}?{query}")
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (status, code), body
+    assert told in body["detail"], body["detail"]
+    assert body["errors"][0]["field"] == field
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_head_tells_what_get_would_without_the_body() -> None:

@@ -146,6 +146,7 @@ async def test_a_key_sees_its_organization_alone() -> None:
         assert (await at.ask(f"/v1/agents/{ann.id}")).status_code == 404
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("method", "path", "needed"),
     [
@@ -160,15 +161,17 @@ async def test_a_key_sees_its_organization_alone() -> None:
         ("DELETE", "/v1/agents/x/external-ids/desk", "admin"),
     ],
 )
-async def test_a_key_without_the_scope_is_told_which_is_missing(method: str, path: str, needed: str) -> None:
+async def test_a_key_without_the_scope_is_told_which_is_missing(
+    method: str, path: str, needed: str, asked_only: House
+) -> None:
     """Before anything else of the request is looked at: it has no body, and its query is wrong."""
-    async with house() as at:
-        others = await at.key(*(scope for scope in keys.SCOPES if scope != needed))
-        answer = await at.ask(f"{path}?nonsense=1", method=method, key=others)
-        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-        assert f"the scope {needed}." in answer.json()["detail"]
-        right = await at.ask(f"{path}?nonsense=1", method=method, scope=needed)
-        assert right.status_code == 400
+    at = asked_only
+    others = await at.key(*(scope for scope in keys.SCOPES if scope != needed))
+    answer = await at.ask(f"{path}?nonsense=1", method=method, key=others)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert f"the scope {needed}." in answer.json()["detail"]
+    right = await at.ask(f"{path}?nonsense=1", method=method, scope=needed)
+    assert right.status_code == 400
 
 
 async def test_a_key_may_ask_so_often_and_is_told_when_again() -> None:

@@ -32,19 +32,23 @@ def is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, obje
 
 
 async def put_load(at: House, content: bytes, **headers: str) -> httpx.Response:
-    ann = await at.agent("Ann")
-    path = f"/v1/agents/{ann.id}/load"
+    if at.core.roster.by_external("desk", "ann") is None:
+        ann = await at.agent("Ann")
+        await at.core.save_agent(at.moved(ann, externals=(("desk", "ann"),)), "test")
+    path = "/v1/agents/ext:desk:ann/load"
     return await at.ask(path, method="PUT", scope="route", content=content, headers=headers)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "path", ["/", "/v1/nothing", "/v1/agents/", "/v1/availability/", "/v2/agents", "/docs"]
 )
-async def test_an_unknown_address_is_a_problem(path: str) -> None:
-    async with house() as at:
-        is_problem(await at.ask(path), 404, "not_found")
+async def test_an_unknown_address_is_a_problem(path: str, asked_only: House) -> None:
+    at = asked_only
+    is_problem(await at.ask(path), 404, "not_found")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -55,11 +59,13 @@ async def test_an_unknown_address_is_a_problem(path: str) -> None:
         ("PUT", "/openapi.json", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_a_wrong_method_is_told_the_right_ones(method: str, path: str, allowed: str) -> None:
-    async with house() as at:
-        answer = await at.ask(path, method=method)
-        is_problem(answer, 405, "method_not_allowed")
-        assert answer.headers.get_list("allow") == [allowed]
+async def test_a_wrong_method_is_told_the_right_ones(
+    method: str, path: str, allowed: str, asked_only: House
+) -> None:
+    at = asked_only
+    answer = await at.ask(path, method=method)
+    is_problem(answer, 405, "method_not_allowed")
+    assert answer.headers.get_list("allow") == [allowed]
 
 
 async def test_options_names_the_methods_and_opens_nothing_to_other_origins() -> None:
@@ -93,6 +99,7 @@ async def test_head_works_wherever_get_does() -> None:
         assert (missing.status_code, missing.content) == (404, b"")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "content",
     [
@@ -112,9 +119,9 @@ async def test_head_works_wherever_get_does() -> None:
         b'{"a":' * 10_000,
     ],
 )
-async def test_what_is_not_json_is_refused(content: bytes) -> None:
-    async with house() as at:
-        is_problem(await put_load(at, content), 400, "bad_json")
+async def test_what_is_not_json_is_refused(content: bytes, asked_only: House) -> None:
+    at = asked_only
+    is_problem(await put_load(at, content), 400, "bad_json")
 
 
 async def test_text_without_meaning_is_refused() -> None:
@@ -123,11 +130,12 @@ async def test_text_without_meaning_is_refused() -> None:
         is_problem(await put_load(at, b'{"source": "\\ud800", "units": 1}'), 422, "bad_value")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonp"])
-async def test_a_body_of_another_type_is_refused(kind: str) -> None:
-    async with house() as at:
-        answer = await put_load(at, b'{"source": "x", "units": 1}', **{"content-type": kind})
-        is_problem(answer, 415, "unsupported_media_type")
+async def test_a_body_of_another_type_is_refused(kind: str, asked_only: House) -> None:
+    at = asked_only
+    answer = await put_load(at, b'{"source": "x", "units": 1}', **{"content-type": kind})
+    is_problem(answer, 415, "unsupported_media_type")
 
 
 async def test_json_with_a_charset_is_json() -> None:
@@ -157,18 +165,19 @@ async def test_a_body_over_64_kib_is_refused_however_it_comes() -> None:
         is_problem(await at.client.send(request), 413, "too_large")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "path", ["/v1/agents/%", "/v1/agents/%zz", "/v1/agents/%ff", "/v1/agents/a%00b", "/%0a"]
 )
-async def test_a_badly_written_address_is_refused(path: str) -> None:
-    async with house() as at:
-        host, port = at.server.address.removeprefix("http://").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 400 "), head
-        assert json.loads(body)["code"] == "bad_encoding"
-        writer.close()
+async def test_a_badly_written_address_is_refused(path: str, asked_only: House) -> None:
+    at = asked_only
+    host, port = at.server.address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 "), head
+    assert json.loads(body)["code"] == "bad_encoding"
+    writer.close()
 
 
 async def test_unknown_parameters_are_refused_wherever_there_are_some() -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from http_house import house
+from http_house import House, house
 
 from adapters.http import server as server_module
 from adapters.http.server import CannotListen, HttpServer
@@ -196,6 +196,7 @@ async def test_a_server_that_never_ran_stops_too() -> None:
             await asyncio.open_connection(host, port)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("said", "status", "code"),
     [
@@ -209,13 +210,15 @@ async def test_a_server_that_never_ran_stops_too() -> None:
         (b"PUT /v1/teams HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n", 413, "too_large"),
     ],
 )
-async def test_what_is_not_http_gets_a_problem_and_is_hung_up_on(said: bytes, status: int, code: str) -> None:
-    async with house() as at:
-        head, _, body = (await spoken(at.server, said)).partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 %d " % status), head
-        assert b"application/problem+json" in head
-        found = json.loads(body)
-        assert (found["status"], found["code"]) == (status, code)
+async def test_what_is_not_http_gets_a_problem_and_is_hung_up_on(
+    said: bytes, status: int, code: str, asked_only: House
+) -> None:
+    at = asked_only
+    head, _, body = (await spoken(at.server, said)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), head
+    assert b"application/problem+json" in head
+    found = json.loads(body)
+    assert (found["status"], found["code"]) == (status, code)
 
 
 async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +234,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.http.routes.BODY_WITHIN", 0.1)
+    monkeypatch.setattr("adapters.http.strict.BODY_WITHIN", 0.1)
     async with house() as at:
         key = await at.key("route")
         said = (
@@ -240,6 +243,25 @@ async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
         )
         answer = await spoken(at.server, said.encode())
         assert answer.startswith(b"HTTP/1.1 408 "), answer
+
+
+async def test_a_client_that_goes_away_is_nobodys_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with house() as at:
+        key = await at.key("route")
+        _, writer = await asyncio.open_connection(*where(at.server))
+        said = (
+            "PUT /v1/agents/x/load HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {key}\r\nContent-Length: 10\r\n\r\n{{"
+        )
+        writer.write(said.encode())
+        await writer.drain()
+        await at.client.get("/livez")
+        writer.close()
+        line = 'route="/v1/agents/{agent_id}/load",status="400"'
+        async with asyncio.timeout(2):
+            while line not in (await at.client.get("/metrics")).text:
+                await asyncio.sleep(0.01)
+        assert caplog.text == ""
 
 
 async def test_requests_may_come_in_one_piece() -> None:
