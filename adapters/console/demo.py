@@ -55,8 +55,9 @@ def run_demo(port: int, data: Path | None, seconds: float | None, serve: Callabl
                 return 1
         config = configuration(folder, port)
         set_up_logs(config.log)
-        # A closed terminal must not leave the folder behind.
-        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+        # A closed terminal must not leave the folder behind; under nohup it is no reason to leave.
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         code = serve(config, Demo(folder if data is not None else None).started, seconds)
     if code == 0:
         sys.stdout.write(f"\nThe demo has ended. {_afterwards(data)}\n")

@@ -7,7 +7,10 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -28,22 +31,31 @@ def run(*arguments: str, temporary: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_prints_address_key_and_calls_that_work_as_printed_and_so_do_the_readmes(tmp_path: Path) -> None:
-    """The address and the key on lines of their own; what happens as plain lines; left by itself.
-    Starts the program, which takes most of the time."""
+@contextmanager
+def running(temporary: Path) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """The demo and its output, as it runs; ended at the end whatever happens."""
     with subprocess.Popen(
         [ROLLCALL, "demo"],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(temporary)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as demo:
         assert demo.stdout is not None
-        assert demo.stderr is not None
+        try:
+            yield demo, demo.stdout
+        finally:
+            demo.kill()
+
+
+def test_it_prints_address_key_and_calls_that_work_as_printed_and_so_do_the_readmes(tmp_path: Path) -> None:
+    """The address and the key on lines of their own; what happens as plain lines; left by itself.
+    Starts the program, which takes most of the time."""
+    with running(tmp_path) as (demo, output):
         said: list[str] = []
         while not (said and "Emma lost the connection" in said[-1]):
-            said.append(demo.stdout.readline().rstrip("\n"))
+            said.append(output.readline().rstrip("\n"))
             assert len(said) < 60, said
         calls = [shlex.split(line) for line in said if line.startswith("curl ")]
         answers = [answer_to(call) for call in calls]
@@ -104,18 +116,10 @@ def test_a_folder_that_can_not_be_used_is_told_in_one_sentence(tmp_path: Path) -
 
 def test_it_leaves_quietly_when_nobody_reads_any_more(tmp_path: Path) -> None:
     """As in `rollcall demo | head -1`."""
-    with subprocess.Popen(
-        [ROLLCALL, "demo"],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as demo:
-        assert demo.stdout is not None
-        assert demo.stderr is not None
-        demo.stdout.readline()
-        demo.stdout.close()
+    with running(tmp_path) as (demo, output):
+        output.readline()
+        output.close()
         assert demo.wait(timeout=30) == 0
+        assert demo.stderr is not None
         assert demo.stderr.read() == ""
     assert list(tmp_path.iterdir()) == []
