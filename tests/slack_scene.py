@@ -22,6 +22,8 @@ CYCLE = 15.0
 PAUSE = 1.4
 """A little more than the seconds between two questions, 45 in a minute."""
 HEADING = re.compile(r"\*(Available|Away|Offline) \((\d+)\)\*")
+SECRET_ADDRESS = re.compile(r"ticket=[0-9a-f]|/(?:commands|actions)/T\w+/\d+/[0-9a-f]")
+"""A socket's ticket, a response URL: who has them can act for Rollcall."""
 NOT_SEEN = "nowhere"
 
 
@@ -138,6 +140,10 @@ class SlackScene:
             await self.advance(1)
         raise AssertionError(f"Slack's feed is not {state}: {feeds}")
 
+    async def another_socket(self, opened: int) -> None:
+        """Wait until more sockets than that were opened."""
+        await self.until(lambda: self.fake.sockets.opened > opened, "another socket")
+
     async def until(self, true: Callable[[], object], what: str) -> None:
         """Wait for something that the program does at Slack."""
         await self.fake.wait_for(lambda: true() or None, what)
@@ -160,8 +166,8 @@ async def slack_scene(
 ) -> AsyncIterator[SlackScene]:
     """A Slack, and a program to be started in it: `async with scene.program: …`.
 
-    At the end nothing that was sent may have broken one of Slack's rules, pinged anybody, or left
-    somebody without an answer.
+    At the end nothing that was sent may have broken one of Slack's rules, pinged anybody or come before
+    a Retry-After had passed, and no secret may be read anywhere.
     """
     scene = SlackScene(folder, mode, config)
     async with scene.fake as fake:
@@ -170,3 +176,7 @@ async def slack_scene(
         assert fake.violations == []
         assert fake.pings() == []
         assert fake.impatient_calls == []
+        shown = scene.program.log.read_text() + "".join(one.shown for one in fake.world.messages)
+        for secret in (fake.bot_token, fake.app_token, fake.signing_secret, scene.program.key):
+            assert secret not in shown
+        assert not SECRET_ADDRESS.search(shown)
