@@ -110,6 +110,7 @@ def test_no_error_shows_a_value_that_may_be_a_secret(tmp_path: Path, text: str) 
     with pytest.raises(ConfigError) as problem:
         load_config(written(tmp_path, text), {})
     assert CANARY not in repr(problem.value) + problem.value.sentence
+    assert CANARY not in repr(problem.value.__context__)
     assert problem.value.__cause__ is None
     assert problem.value.__suppress_context__
 
