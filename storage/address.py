@@ -42,9 +42,11 @@ def parse(url: str) -> Address:
     if engine is Engine.SQLITE:
         return Address(engine, path=parts.database or MEMORY)
     parts = parts.set(drivername="postgresql")
-    secret = [name for name in parts.query if "password" in name]
-    shown = parts.set(password=None).difference_update_query(secret).render_as_string()
-    return Address(engine, conninfo=parts.render_as_string(hide_password=False), shown=shown)
+    query = {name: value for name, value in parts.query.items() if "password" not in name}
+    public = URL.create("postgresql", parts.username, None, parts.host, parts.port, parts.database, query)
+    return Address(
+        engine, conninfo=parts.render_as_string(hide_password=False), shown=public.render_as_string()
+    )
 
 
 def of_file(path: Path) -> str:

@@ -4,11 +4,13 @@ Core spends more on building and compiling a statement than SQLite on running it
 group commit wins; so it is asked once, at a statement's first use.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, Protocol
 
+from msgspec import Struct
 from sqlalchemy import (
     JSON,
     BindParameter,
@@ -28,7 +30,6 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Record = tuple[Any, ...]
-Values = Mapping[str, Any]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -62,7 +63,7 @@ class Engine(StrEnum):
 
 def _dialect(engine: Engine) -> Dialect:
     if engine is Engine.SQLITE:
-        return sqlite.dialect(paramstyle="named")
+        return sqlite.dialect(paramstyle="qmark")
     from sqlalchemy.dialects.postgresql import psycopg
 
     dialect: Dialect = psycopg.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
@@ -78,6 +79,14 @@ def _insert(engine: Engine, table: Table) -> Any:
     return postgresql.insert(table)
 
 
+class Compiled(Struct, frozen=True):
+    """A statement as one engine's driver takes it."""
+
+    sql: str
+    values: Callable[[dict[str, Any]], Any]
+    """Its parameters, from a dictionary of their names, as the driver wants them."""
+
+
 class Statement:
     """One statement; its values are named parameters, given anew at each run."""
 
@@ -86,18 +95,29 @@ class Statement:
     def __init__(self, statement: ClauseElement | Callable[[Engine], ClauseElement]) -> None:
         """`statement` may be a function of the engine where the two are built differently."""
         self._build = statement
-        self._compiled: dict[Engine, tuple[str, Values]] = {}
+        self._compiled: dict[Engine, Compiled] = {}
 
-    def compiled(self, engine: Engine) -> tuple[str, Values]:
-        """The SQL for an engine's driver, and the parameters whose values the statement itself fixes."""
+    def compiled(self, engine: Engine) -> Compiled:
+        """The same for an engine, made at its first use."""
         found = self._compiled.get(engine)
         if found is None:
             built = self._build(engine) if callable(self._build) else self._build
             made = built.compile(dialect=_dialect(engine))
             assert isinstance(made, SQLCompiler)
-            fixed = {name: bind.effective_value for name, bind in made.binds.items() if not bind.required}
-            found = self._compiled[engine] = (str(made), fixed)
+            found = self._compiled[engine] = Compiled(str(made), _values(made))
         return found
+
+
+def _values(made: SQLCompiler) -> Callable[[dict[str, Any]], Any]:
+    """Values by position where the driver takes them so, which for SQLite costs a third less than by
+    name; and with those that the statement itself fixes."""
+    fixed = {name: bind.effective_value for name, bind in made.binds.items() if not bind.required}
+    names = made.positiontup
+    if names is None:
+        return lambda values: {**values, **fixed} if fixed else values
+    if fixed or len(names) < 2:
+        return lambda values: [fixed[name] if name in fixed else values[name] for name in names]
+    return itemgetter(*names)
 
 
 def named(table: Table, *columns: str) -> dict[str, BindParameter[Any]]:
@@ -110,17 +130,15 @@ def upsert(
     *,
     change: Sequence[str] = (),
     where: Callable[[Any], ColumnElement[bool]] | None = None,
-    leave_out: Sequence[str] = (),
 ) -> Statement:
-    """Insert a row of all columns (save `leave_out`); where its key exists, change the columns named.
+    """Insert a row of all columns ; where its key exists, change the columns named.
 
     `where` answers, given the row that would be inserted, whether to change. RETURNING yields one
     record if a row was inserted or changed, none otherwise.
     """
 
     def build(engine: Engine) -> ClauseElement:
-        columns = [column.name for column in table.c if column.name not in leave_out]
-        insert = _insert(engine, table).values(named(table, *columns))
+        insert = _insert(engine, table).values(named(table))
         key = list(table.primary_key.columns)
         if not change:
             insert = insert.on_conflict_do_nothing(index_elements=key)
@@ -171,17 +189,17 @@ class Sql:
         self.engine = engine
         self.writing = writing
 
+    def _execute(self, statement: Statement, values: dict[str, Any]) -> None:
+        compiled = statement.compiled(self.engine)
+        self._cursor.execute(compiled.sql, compiled.values(values))
+
     def all(self, statement: Statement, **values: Any) -> list[Record]:
-        sql, fixed = statement.compiled(self.engine)
-        values.update(fixed)
-        self._cursor.execute(sql, values)
+        self._execute(statement, values)
         return self._cursor.fetchall()
 
     def each(self, statement: Statement, **values: Any) -> Iterator[Record]:
         """One after the other, for long results; the next statement ends it."""
-        sql, fixed = statement.compiled(self.engine)
-        values.update(fixed)
-        self._cursor.execute(sql, values)
+        self._execute(statement, values)
         return iter(self._cursor)
 
     def first(self, statement: Statement, **values: Any) -> Record | None:
@@ -191,13 +209,11 @@ class Sql:
 
     def run(self, statement: Statement, **values: Any) -> int:
         """How many rows it changed."""
-        sql, fixed = statement.compiled(self.engine)
-        values.update(fixed)
-        self._cursor.execute(sql, values)
+        self._execute(statement, values)
         return self._cursor.rowcount
 
-    def many(self, statement: Statement, rows: Sequence[Values]) -> None:
+    def many(self, statement: Statement, rows: Sequence[dict[str, Any]]) -> None:
         """Once for each of the rows."""
         if rows:
-            sql, fixed = statement.compiled(self.engine)
-            self._cursor.executemany(sql, [{**row, **fixed} for row in rows] if fixed else rows)
+            compiled = statement.compiled(self.engine)
+            self._cursor.executemany(compiled.sql, [compiled.values(row) for row in rows])

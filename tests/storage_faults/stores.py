@@ -26,9 +26,10 @@ class Small(Struct, frozen=True):
 
 
 def agent_of(number: int, organization_id: str, slack: str, discord: str) -> Agent:
-    """The agent of that number, in both workspaces."""
+    """The agent of that number, in both workspaces. Ids differ between organizations."""
+    own = organization_id[-6:]
     return Agent(
-        f"agt_{number:026}",
+        f"agt_{own}{number:020}",
         organization_id,
         f"Agent {number}",
         zone="Europe/Berlin",
@@ -36,18 +37,18 @@ def agent_of(number: int, organization_id: str, slack: str, discord: str) -> Age
         teams=("support",),
         skills=("german",),
         identities=(
-            Identity(f"idn_{number:025}b", slack, "slack", f"U{number}", f"Agent {number}"),
+            Identity(f"idn_{own}{number:019}b", slack, "slack", f"U{number}", f"Agent {number}"),
             Identity(
-                f"idn_{number:025}a", discord, "discord", f"{number}", "in the guild", "https://a/b.png"
+                f"idn_{own}{number:019}a", discord, "discord", f"{number}", "in the guild", "https://a/b.png"
             ),
         ),
         externals=(("chatwoot", str(number)),),
     )
 
 
-def fill(tx: Transaction, agents: int) -> Small:
+def fill(tx: Transaction, agents: int, slug: str = "default") -> Small:
     """One organization with two workspaces, two teams, two skills and so many agents."""
-    organization_id = tx.members.ensure_organization("default", "Support", START)
+    organization_id = tx.members.ensure_organization(slug, "Support", START)
     slack = tx.members.ensure_workspace(organization_id, "slack", "T1", "Our Slack", START)
     discord = tx.members.ensure_workspace(organization_id, "discord", "1001", "Our guild", START)
     tx.members.save_teams(
