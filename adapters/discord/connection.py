@@ -116,8 +116,8 @@ class Connection(discord.Client):
         self._at_once: dict[str, Any] = {
             "connect": self._ready_again,
             "resumed": self._resumed,
-            "guild_available": listener.available,
-            "guild_join": listener.available,
+            "guild_available": self._available,
+            "guild_join": self._available,
             "guild_unavailable": listener.unavailable,
             "guild_remove": listener.removed,
         }
@@ -142,6 +142,11 @@ class Connection(discord.Client):
     def _resumed(self) -> None:
         self.established, self._failures = True, 0
         self._listener.resumed()
+
+    def _available(self, guild: discord.Guild) -> None:
+        # In its first seconds discord.py holds GUILD_CREATE back, so an outage or a removal may overtake it.
+        if not guild.unavailable and self.get_guild(guild.id) is not None:
+            self._listener.available(guild)
 
     async def on_interaction(self, interaction: "discord.Interaction[Any]") -> None:
         """A command, a click or a half-typed option."""

@@ -116,6 +116,23 @@ async def test_a_silent_gateway_is_found_out_and_nobody_is_routed_on_what_it_sai
         assert await scene.fake.wait_for_message(maria, "Welcome back")
 
 
+async def test_an_outage_in_the_same_breath_as_the_server_is_not_overtaken(tmp_path: Path) -> None:
+    """Row 11: just after READY the library holds GUILD_CREATE back; told late, it must not end the outage."""
+    async with discord_scene(tmp_path) as scene, scene.program:
+        await scene.ready()
+        brief = scene.fake.add_guild("Brief")
+        scene.fake.outage(brief)
+        async with asyncio.timeout(5):
+            while not await scene.troubles():
+                await asyncio.sleep(0.02)
+        await scene.advance(5)
+        assert ["outage in the server Brief" in told for told in await scene.troubles()] == [True]
+        scene.fake.restore(brief)
+        async with asyncio.timeout(5):
+            while await scene.troubles():
+                await asyncio.sleep(0.02)
+
+
 async def test_an_outage_of_one_server_removes_nobody_and_says_so(tmp_path: Path) -> None:
     """Row 11: who is there is unconfirmed, told in the other server too; back again, all is as it was."""
     async with discord_scene(tmp_path) as scene, scene.program:
