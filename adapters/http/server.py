@@ -112,7 +112,6 @@ class HttpServer:
             await serving
             raise
         finally:
-            server.abort()
             fresh.cancel()
             with suppress(asyncio.CancelledError):
                 await fresh
@@ -134,17 +133,12 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signals, and without connections left behind."""
+    """uvicorn without its signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """The program has its own."""
         yield
-
-    def abort(self) -> None:
-        """Close whatever did not close in time."""
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
 
 
 class _Protocol(HttpToolsProtocol):

@@ -142,6 +142,9 @@ async def test_a_key_sees_its_organization_alone() -> None:
         ann = await at.agent("Ann")
         asked = await at.ask(f"/v1/agents/{ann.id}")
         assert asked.status_code == 200
+        everyones = await at.store.read(lambda tx: tx.ledger.keys())
+        assert {key.organization_id for key in everyones} == {other, at.core.organization_id}
+        assert len(keys.by_id(everyones, other)) == 1
         at.core.roster.put(at.moved(ann, organization_id=other), at.facts(ann), at.clock.now())
         assert (await at.ask(f"/v1/agents/{ann.id}")).status_code == 404
 
