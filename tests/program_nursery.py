@@ -8,6 +8,7 @@ parent.
 
 import array
 import asyncio
+import gc
 import json
 import os
 import selectors
@@ -104,6 +105,8 @@ def _serve(address: str) -> tuple[Path, float] | None:
     """Forks until standard input ends; in each child it answers with what the child has to run."""
     for name in USED:
         import_module(name)
+    # What is imported stays; a child that walked through it when it ends would copy it all.
+    gc.freeze()
     children: dict[int, socket.socket] = {}
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
