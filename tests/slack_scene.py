@@ -30,11 +30,13 @@ NOT_SEEN = "nowhere"
 class SlackScene:
     """A program and a Slack workspace `T1`. Made by `slack_scene`."""
 
-    def __init__(self, folder: Path, mode: Literal["socket", "http"], config: dict[str, Any]) -> None:
-        self.fake = FakeSlack(clock=lambda: time.time() + self.program.ahead)
+    def __init__(
+        self, program: WholeProgram, mode: Literal["socket", "http"], config: dict[str, Any]
+    ) -> None:
+        self.fake = FakeSlack(clock=lambda: time.time() + program.ahead)
+        self.program = program
         self.mode = mode
-        self._folder, self._config = folder, config
-        self.program = WholeProgram(folder, {}, until_monday())
+        self._config = config
         self._number = 0
 
     def configure(self) -> None:
@@ -144,6 +146,10 @@ class SlackScene:
         """Wait until more sockets than that were opened."""
         await self.until(lambda: self.fake.sockets.opened > opened, "another socket")
 
+    async def wait_for_posts(self, count: int) -> None:
+        """Wait until so many messages stand in #general."""
+        await self.until(lambda: len(self.fake.messages("C1")) >= count, f"{count} posts")
+
     async def until(self, true: Callable[[], object], what: str) -> None:
         """Wait for something that the program does at Slack."""
         await self.fake.wait_for(lambda: true() or None, what)
@@ -162,14 +168,15 @@ def group_of(roster: str, name: str) -> str:
 
 @asynccontextmanager
 async def slack_scene(
-    folder: Path, mode: Literal["socket", "http"] = "socket", **config: Any
+    where: Path | WholeProgram, mode: Literal["socket", "http"] = "socket", **config: Any
 ) -> AsyncIterator[SlackScene]:
-    """A Slack, and a program to be started in it: `async with scene.program: …`.
+    """A Slack, and a program to be started in it (in a folder, or one that is there already).
 
     At the end nothing that was sent may have broken one of Slack's rules, pinged anybody or come before
     a Retry-After had passed, and no secret may be read anywhere.
     """
-    scene = SlackScene(folder, mode, config)
+    program = where if isinstance(where, WholeProgram) else WholeProgram(where, {}, until_monday())
+    scene = SlackScene(program, mode, config)
     async with scene.fake as fake:
         scene.configure()
         yield scene
