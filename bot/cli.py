@@ -6,17 +6,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from bot.config import Config
-    from bot.ports import Clock
+    from bot.ports import ApiKey, Clock, Transaction
     from bot.wiring import Program
 
+T = TypeVar("T")
+ORGANIZATION = "default"
+"""The slug of the organization that `run` serves (`bot.service.members.prepare`)."""
 CONFIG = click.option(
     "--config",
     "path",
@@ -128,25 +131,39 @@ def key_create(path: Path | None, name: str, scopes: tuple[str, ...], days: int 
     from bot.service import keys
 
     lasts = timedelta(days=days) if days else None
-    secret = _with_store(path, lambda tx, org, now: keys.create(tx, org, name, scopes, now, lasts))
-    click.echo(secret)
+
+    def make(tx: "Transaction", config: "Config", now: datetime) -> str:
+        # A key may be made before the first start, which then finds this organization.
+        organization_id = tx.members.organization(ORGANIZATION) or tx.members.ensure_organization(
+            ORGANIZATION, config.organization.name, now
+        )
+        return keys.create(tx, organization_id, name, scopes, now, lasts)
+
+    click.echo(_with_store(path, make))
 
 
 @key.command("list")
 @CONFIG
 def key_list(path: Path | None) -> None:
     """All keys, without their secrets."""
-    rows = _with_store(path, lambda tx, org, now: tx.ledger.keys(org))
-    for row in rows:
-        state = (
-            "revoked"
-            if row.revoked_at
-            else "expires " + f"{row.expires_at:%Y-%m-%d}"
-            if row.expires_at
-            else "active"
-        )
-        used = f"{row.last_used_at:%Y-%m-%d %H:%M}Z" if row.last_used_at else "never"
-        click.echo(f"{row.id}  {state}  {','.join(row.scopes)}  last used {used}  {row.name}")
+
+    def look(tx: "Transaction", config: "Config", now: datetime) -> list[str]:
+        organization_id = tx.members.organization(ORGANIZATION)
+        found = tx.ledger.keys(organization_id) if organization_id is not None else ()
+        return [_key_line(row, now) for row in found]
+
+    for line in _with_store(path, look):
+        click.echo(line)
+
+
+def _key_line(row: "ApiKey", now: datetime) -> str:
+    state = "active"
+    if row.revoked_at is not None:
+        state = "revoked"
+    elif row.expires_at is not None:
+        state = f"{'expired' if now > row.expires_at else 'expires'} {row.expires_at:%Y-%m-%d}"
+    used = f"{row.last_used_at:%Y-%m-%d %H:%M}Z" if row.last_used_at else "never"
+    return f"{row.id}  {state}  {','.join(row.scopes)}  last used {used}  {row.name}"
 
 
 @key.command("revoke")
@@ -154,24 +171,29 @@ def key_list(path: Path | None) -> None:
 @click.argument("key_id")
 def key_revoke(path: Path | None, key_id: str) -> None:
     """Revoke a key by its id (as `key list` shows it), at once."""
-    if not _with_store(path, lambda tx, org, now: tx.ledger.revoke_key(key_id, now)):
+    from bot.service import keys
+
+    def end(tx: "Transaction", config: "Config", now: datetime) -> bool:
+        organization_id = tx.members.organization(ORGANIZATION)
+        return organization_id is not None and keys.revoke(tx, organization_id, key_id, now)
+
+    if not _with_store(path, end):
         raise Failure(f"There is no active key {key_id[:40]}. `rollcall key list` shows them.")
     click.echo(f"Revoked {key_id}.")
 
 
-def _with_store(path: Path | None, operation: Callable[..., Any]) -> Any:
-    """Run one operation on the configured database."""
+def _with_store(path: Path | None, operation: Callable[["Transaction", "Config", datetime], T]) -> T:
+    """Run one operation on the configured database, which a running Rollcall may be using: nothing but
+    the operation is written, however little this configuration says."""
     config = _load(path)
     from bot.domain.errors import RollcallError
-    from bot.service.members import prepare
     from bot.wiring import open_program
 
-    async def work() -> Any:
+    async def work() -> T:
         program = open_program(config)
         now = program.clock.now()
         try:
-            organization_id = await program.store.write(lambda tx: prepare(tx, config, now))
-            return await program.store.write(lambda tx: operation(tx, organization_id, now))
+            return await program.store.write(lambda tx: operation(tx, config, now))
         finally:
             await program.store.close()
 

@@ -89,6 +89,10 @@ class NoticeRow(Struct, frozen=True):
 class Members(Protocol):
     """Organizations, workspaces, agents with their identities, teams and skills."""
 
+    def organization(self, slug: str) -> str | None:
+        """The id of the organization of that slug, if there is one."""
+        ...
+
     def ensure_organization(self, slug: str, name: str, now: datetime) -> str: ...
     def ensure_workspace(
         self, organization_id: str, platform: str, external_id: str, name: str, now: datetime

@@ -95,6 +95,11 @@ class OrganizationRows:
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
 
+    def organization(self, slug: str) -> str | None:
+        """The id of the organization of that slug, if there is one."""
+        found = self._sql.first(ORGANIZATION, slug=slug)
+        return None if found is None else found[0]
+
     def ensure_organization(self, slug: str, name: str, now: datetime) -> str:
         """The id of the organization of that slug, new or known, which now has that name."""
         found = self._sql.first(ORGANIZATION, slug=slug)

@@ -1,0 +1,138 @@
+"""The commands about keys, on a database that a Rollcall with a fuller configuration is using."""
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from desk import TEAMS, ManualClock
+
+from bot.cli import main
+from bot.config import Config
+from bot.dispatch import Desk
+from bot.ports import ApiKey, Store
+from storage.database import ensure_schema, open_store
+
+FULL: dict[str, Any] = {**TEAMS, "organization": {"name": "Acme"}}
+
+
+class Place:
+    """A folder with a database, and the command line as somebody runs it without the file of `run`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"sqlite:///{folder / 'rollcall.sqlite3'}"
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, ["key", *arguments], env={"ROLLCALL_DATABASE__URL": self.url})
+
+    def store(self) -> Store:
+        ensure_schema(self.url)
+        return open_store(self.url)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    return Place(tmp_path)
+
+
+async def started(place: Place) -> str:
+    """The whole configuration was started with, and stopped; the organization's id."""
+    desk = Desk(Config.model_validate(FULL), place.store(), ManualClock())
+    await desk.start()
+    await desk.store.close()
+    return desk.organization_id
+
+
+async def kept(place: Place, organization_id: str) -> tuple[list[str], list[str]]:
+    """Slugs of the teams and skills there are."""
+    store = place.store()
+    try:
+        return await store.read(
+            lambda tx: (
+                [team.slug for team in tx.members.teams(organization_id)],
+                [skill.slug for skill in tx.members.skills(organization_id)],
+            )
+        )
+    finally:
+        await store.close()
+
+
+def database_row(place: Place, query: str) -> list[tuple[Any, ...]]:
+    """What SQLite itself answers."""
+    with sqlite3.connect(place.url.removeprefix("sqlite:///")) as connection:
+        return connection.execute(query).fetchall()
+
+
+# These tests start loops of their own: the command line does, and can't from within one.
+
+
+def test_key_commands_without_the_configuration_change_nothing_but_keys(place: Place) -> None:
+    """Teams and skills of the running program stay, and so does the organization's name."""
+    organization_id = asyncio.run(started(place))
+    secret = place.run("create", "--name", "chatwoot")
+    assert secret.exit_code == 0, secret.output
+    key_id = secret.output.split("_")[1]
+    assert key_id in place.run("list").output
+    assert place.run("revoke", key_id).output == f"Revoked {key_id}.\n"
+    assert asyncio.run(kept(place, organization_id)) == (["support", "billing"], ["german"])
+    assert database_row(place, "SELECT slug, name FROM organization") == [("default", "Acme")]
+
+
+def test_a_key_made_before_the_first_start_belongs_to_what_is_started(place: Place) -> None:
+    assert place.run("list").output == ""
+    assert place.run("create", "--name", "chatwoot").exit_code == 0
+    organization_id = asyncio.run(started(place))
+    assert database_row(place, "SELECT organization_id FROM api_key") == [(organization_id,)]
+
+
+def test_revoking_is_audited_and_only_reaches_the_own_organization(place: Place) -> None:
+    key_id = place.run("create", "--name", "chatwoot").output.split("_")[1]
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def another() -> None:
+        store = place.store()
+
+        def add(tx: Any) -> None:
+            other = tx.members.ensure_organization("other", "Other", start)
+            tx.ledger.add_key(ApiKey("foreign", other, "theirs", ("read",), b"", start))
+
+        await store.write(add)
+        await store.close()
+
+    asyncio.run(another())
+    refused = place.run("revoke", "foreign")
+    assert refused.exit_code == 1
+    assert "There is no active key foreign." in refused.output
+    assert place.run("revoke", key_id).exit_code == 0
+    assert place.run("revoke", key_id).exit_code == 1
+    assert database_row(place, "SELECT action, subject FROM audit ORDER BY id") == [
+        ("key.created", f"key:{key_id}"),
+        ("key.revoked", f"key:{key_id}"),
+    ]
+
+
+def test_a_key_past_its_day_is_listed_as_expired(place: Place) -> None:
+    place.run("create", "--name", "lasting")
+    place.run("create", "--name", "coming", "--days", "3650")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def past() -> None:
+        store = place.store()
+
+        def add(tx: Any) -> None:
+            organization_id = tx.members.organization("default")
+            gone = now - timedelta(days=1)
+            tx.ledger.add_key(ApiKey("0", organization_id, "gone", ("read",), b"", gone, now))
+
+        await store.write(add)
+        await store.close()
+
+    asyncio.run(past())
+    states = {line.split()[-1]: line.split("  ")[1] for line in place.run("list").output.splitlines()}
+    assert states["gone"] == "expired 2026-01-01"
+    assert states["lasting"] == "active"
+    assert states["coming"].startswith("expires ")
