@@ -9,7 +9,8 @@ back. Nothing else is kept but the order of those who are equally loaded: who ca
 """
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -39,7 +40,7 @@ class Group:
 
 
 UNJUDGED = Verdict(Presence.OFFLINE, "", "", "", True, None, False)
-"""Where everybody starts who is put in, until their facts are looked at a moment later."""
+"""Nobody has looked at the facts yet: so for a moment whoever is put in first, and counted nowhere."""
 
 
 class Entry(Struct, gc=False):
@@ -90,9 +91,9 @@ class Roster:
         self._behind: dict[str, datetime] = {}
         """Whose stored facts are behind time, each with the instant after which to say so."""
         self._changed_feeds: set[str] = set()
-        self._by_identity: dict[str, dict[str, str]] = {}
+        self._by_identity: defaultdict[str, dict[str, str]] = defaultdict(dict)
         """By workspace, then by the platform's user id."""
-        self._by_external: dict[str, dict[str, str]] = {}
+        self._by_external: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._loads: dict[str, dict[str, Load]] = {}
         self._verdicts: dict[Verdict, Verdict] = {}
         """The few that many share: without a word of anybody's own or an instant in them."""
@@ -113,7 +114,9 @@ class Roster:
         for report in loads:
             self._loads.setdefault(report.agent_id, {})[report.source] = report
         for agent, facts in sorted(everyone, key=_standing_since):
-            self.put(agent, facts, now)
+            self._add(agent, facts, now)
+        for agent_id in self._loads.keys() - self._entries.keys():
+            del self._loads[agent_id]
 
     def put(self, agent: Agent, facts: Facts, now: datetime) -> None:
         """An agent as just committed. What is older than what is here is ignored; a removed agent
@@ -124,12 +127,7 @@ class Roster:
         self.settle(now)
         entry = self._entries.get(agent.id)
         if entry is None:
-            entry = self._entries[agent.id] = Entry(agent, self._group(agent), facts, facts)
-            entry.group.members += 1
-            for pool in entry.group.pools:
-                pool.offline += 1
-            self._name(agent)
-            self._judge(entry, facts, now, shown=True)
+            self._add(agent, facts, now)
         elif facts.version >= entry.facts.version:
             renamed = entry.agent is not agent and entry.agent != agent
             if renamed:
@@ -309,6 +307,12 @@ class Roster:
 
     # --- inside ---
 
+    def _add(self, agent: Agent, facts: Facts, now: datetime) -> None:
+        entry = self._entries[agent.id] = Entry(agent, self._group(agent), facts, facts)
+        entry.group.members += 1
+        self._name(agent)
+        self._judge(entry, facts, now, shown=True)
+
     def _judge_anew(self, now: datetime) -> None:
         """A feed's state counts for everybody with a link there."""
         changed, self._changed_feeds = self._changed_feeds, set()
@@ -356,19 +360,25 @@ class Roster:
         place = None
         if verdict.reachable and load < agent.capacity:
             place = load / agent.capacity if load else 0.0
-        self._show(entry, old.presence, verdict.presence, place)
+        was = None if old is UNJUDGED else old.presence
+        self._show(entry, was, verdict.presence, place)
 
-    def _show(self, entry: Entry, old: Presence, new: Presence, place: float | None) -> None:
+    def _show(self, entry: Entry, was: Presence | None, now: Presence, place: float | None) -> None:
         """An answer about the entry differs; so do those about its pools."""
-        self.revision += 1
+        revision = self.revision = self.revision + 1
         before, entry.place = entry.place, place
-        for pool in entry.group.pools:
-            pool.revision = self.revision
-            if old is not new:
-                pool.count(old, -1)
-                pool.count(new, 1)
-            if place != before:
-                pool.move(entry.agent.id, before, place)
+        pools = entry.group.pools
+        for pool in pools:
+            pool.revision = revision
+        if was is not now:
+            for pool in pools:
+                if was is not None:
+                    pool.count(was, -1)
+                pool.count(now, 1)
+        if place != before:
+            agent_id = entry.agent.id
+            for pool in pools:
+                pool.move(agent_id, before, place)
 
     def _shared(self, verdict: Verdict) -> Verdict:
         if verdict.note or verdict.unconfirmed_since is not None:
@@ -432,23 +442,26 @@ class Roster:
                     del self._pools[key]
 
     def _name(self, agent: Agent) -> None:
-        for names, space, name in self._names(agent):
-            names.setdefault(space, {})[name] = agent.id
-
-    def _unname(self, agent: Agent) -> None:
-        for names, space, name in self._names(agent):
-            named = names.get(space, {})
-            if named.get(name) == agent.id:  # it may be another's by now
-                del named[name]
-                if not named:
-                    del names[space]
-
-    def _names(self, agent: Agent) -> Iterator[tuple[dict[str, dict[str, str]], str, str]]:
         for identity in agent.identities:
             if identity.present:
-                yield self._by_identity, identity.workspace_id, identity.external_id
+                self._by_identity[identity.workspace_id][identity.external_id] = agent.id
         for system, external_id in agent.externals:
-            yield self._by_external, system, external_id
+            self._by_external[system][external_id] = agent.id
+
+    def _unname(self, agent: Agent) -> None:
+        for identity in agent.identities:
+            _forget(self._by_identity, identity.workspace_id, identity.external_id, agent.id)
+        for system, external_id in agent.externals:
+            _forget(self._by_external, system, external_id, agent.id)
+
+
+def _forget(names: dict[str, dict[str, str]], space: str, name: str, agent_id: str) -> None:
+    """The name is the agent's no longer, unless it is another's already."""
+    named = names.get(space, {})
+    if named.get(name) == agent_id:
+        del named[name]
+        if not named:
+            del names[space]
 
 
 def _standing_since(known: tuple[Agent, Facts]) -> datetime:
@@ -491,15 +504,25 @@ def _sum(reports: dict[str, Load], now: datetime) -> tuple[int, datetime | None]
 
 def _with_marks(facts: Facts, known: tuple[Link, ...]) -> Facts:
     """Keep the newest marks: a repetition that is not stored must not let an older fact in later."""
-    if not known or facts.links is known:
-        return facts
-    marks = {link.identity_id: link for link in known}
-    links = tuple(
-        replace(link, epoch=old.epoch, seq=old.seq)
-        if (old := marks.get(link.identity_id)) is not None
+    for link in facts.links:
+        for old in known:
+            if old is not link and _later(old, link):
+                links = tuple(_with_mark(link, known) for link in facts.links)
+                return replace(facts, links=links)
+    return facts
+
+
+def _with_mark(link: Link, known: tuple[Link, ...]) -> Link:
+    for old in known:
+        if _later(old, link):
+            return replace(link, epoch=old.epoch, seq=old.seq)
+    return link
+
+
+def _later(old: Link, link: Link) -> bool:
+    """The link as it was last seen, later than storage knows."""
+    return (
+        old.identity_id == link.identity_id
         and old.state is link.state
         and (old.epoch, old.seq) > (link.epoch, link.seq)
-        else link
-        for link in facts.links
     )
-    return replace(facts, links=links) if links != facts.links else facts
