@@ -129,7 +129,7 @@ class Dispatcher:
             lambda tx: tx.members.by_identity(person.workspace_id, profile.external_id)
         )
         enrol = f"`/{names[GROUP]} enrol @{words(profile.name, 40).replace('`', '')}`"
-        if stored is not None and stored.removed and not lead:
+        if stored is not None and stored.removed and (spec.who is Who.AGENT or not lead):
             raise Removed(f"You're no longer an agent here. A lead can bring you back with {enrol}.")
         if not (profile.may_enrol or lead):
             raise NotEnrolled(f"You're not an agent here. A lead can make you one with {enrol}.")
@@ -166,8 +166,9 @@ class Dispatcher:
         task.add_done_callback(self._behind.discard)
 
     async def finish(self) -> None:
-        """Waits for what goes on behind answers."""
-        await asyncio.gather(*self._behind)
+        """Waits for what goes on behind answers, however it ends."""
+        await asyncio.gather(*self._behind, return_exceptions=True)
+        await self.core.changes.finish()
 
     # --- use cases ---
 
@@ -278,8 +279,11 @@ class Dispatcher:
 
     async def _timezone(self, asked: "_Asked") -> Message:
         agent, zone = asked.needed, find_zone(asked.arguments["zone"])
-        await self.core.save_agent(
-            replace(agent, zone=zone, zone_by_hand=True), f"agent:{agent.id}", "agent.updated"
+        await self.core.changes.agent(
+            agent.id,
+            lambda stored: replace(stored, zone=zone, zone_by_hand=True),
+            f"agent:{agent.id}",
+            delivery=asked.command.delivery,
         )
         self._renew(agent)
         return replies.zone_set(zone, asked.now)
@@ -288,12 +292,15 @@ class Dispatcher:
         profile = self._mentioned(asked, "enrol")
         if profile.kind is not PersonKind.MEMBER:
             raise Forbidden("Guests, bots and people of other organizations can't be agents.")
-        agent = await self.core.enrol(asked.command.person.workspace_id, profile, self._actor(asked))
+        agent = await self.core.enrol(
+            asked.command.person.workspace_id, profile, self._actor(asked), asked.command.delivery
+        )
         return replies.enrolled(agent.name, asked.names)
 
     async def _remove(self, asked: "_Asked") -> Message:
-        agent = find_agent(self.core, asked.command.person.workspace_id, asked.arguments["agent"])
-        await self.core.remove(agent, self._actor(asked))
+        workspace_id, named = asked.command.person.workspace_id, asked.arguments["agent"]
+        agent = find_agent(self.core, workspace_id, named, exact=True)
+        await self.core.remove(agent, self._actor(asked), asked.command.delivery)
         return replies.removed(agent.name)
 
     async def _help(self, asked: "_Asked") -> Message:

@@ -18,8 +18,8 @@ def zones() -> tuple[str, ...]:
     return tuple(sorted(available_timezones()))
 
 
-def find_agent(core: Rollcall, workspace_id: str, named: str) -> Agent:
-    """By mention, or by name: exact, else the only one that begins so.
+def find_agent(core: Rollcall, workspace_id: str, named: str, *, exact: bool = False) -> Agent:
+    """By mention, or by name: exact, else (unless `exact`) the only one that begins so.
 
     Raises NotFound, offering the nearest; BadInput when several are meant.
     """
@@ -30,7 +30,8 @@ def find_agent(core: Rollcall, workspace_id: str, named: str) -> Agent:
     name = named.strip().lstrip("@").casefold()
     everyone = sorted(core.roster.everyone(), key=lambda one: one.name.casefold())
     same = [one for one in everyone if one.name.casefold() == name]
-    found = same or [one for one in everyone if name and one.name.casefold().startswith(name)]
+    begins = [one for one in everyone if name and one.name.casefold().startswith(name)]
+    found = same if same or exact else begins
     if len(found) == 1:
         return found[0]
     quoted = words(named, 40).replace("`", "")
@@ -38,7 +39,8 @@ def find_agent(core: Rollcall, workspace_id: str, named: str) -> Agent:
         some = ", ".join(words(one.name, 40) for one in found[:5])
         raise BadInput(f"More than one agent is called `{quoted}`: {some}. Mention the one.", field="agent")
     near = difflib.get_close_matches(name, [one.name.casefold() for one in everyone], n=1)
-    hint = f" Did you mean `{near[0]}`?" if near else ""
+    near = near or [one.name for one in begins[:1]]
+    hint = f" Did you mean `{words(near[0], 40)}`?" if near else ""
     raise NotFound(f"There is no agent `{quoted}`.{hint}", field="agent")
 
 

@@ -13,7 +13,7 @@ from storage import tables
 from storage.facts import facts_columns, facts_from, link_columns, link_from
 from storage.organizations import OrganizationRows, living
 from storage.presence import Presences
-from storage.sql import Record, Sql, Statement, comma_joined, micros, named
+from storage.sql import Record, Sql, Statement, comma_joined, micros, named, upsert
 
 ROLES = {role.value: role for role in Role}
 _PROFILE = ("id", "name", "zone", "zone_by_hand", "role", "capacity", "removed", "organization_id")
@@ -96,11 +96,11 @@ def _clear_slugs(owned: Table, slug: str, table: Table) -> Statement:
 TEAMS_OF = _owned_by_one(tables.membership, "team_slug", tables.team)
 TEAMS_OF_ALL = _owned_by_all(tables.membership, "team_slug", tables.team)
 CLEAR_TEAMS = _clear_slugs(tables.membership, "team_slug", tables.team)
-JOIN_TEAM = Statement(insert(tables.membership).values(named(tables.membership)))
+JOIN_TEAM = upsert(tables.membership)
 SKILLS_OF = _owned_by_one(tables.agent_skill, "skill_slug", tables.skill)
 SKILLS_OF_ALL = _owned_by_all(tables.agent_skill, "skill_slug", tables.skill)
 CLEAR_SKILLS = _clear_slugs(tables.agent_skill, "skill_slug", tables.skill)
-GIVE_SKILL = Statement(insert(tables.agent_skill).values(named(tables.agent_skill)))
+GIVE_SKILL = upsert(tables.agent_skill)
 _external = [tables.external_id.c[name] for name in ("agent_id", "system", "external_id")]
 EXTERNALS_OF = Statement(
     select(*_external)
@@ -268,8 +268,10 @@ class MemberRows(OrganizationRows):
 
     def _save_lists(self, agent: Agent) -> None:
         owner = {"agent_id": agent.id, "organization_id": agent.organization_id}
-        self._sql.many(JOIN_TEAM, [{**owner, "team_slug": slug} for slug in agent.teams])
-        self._sql.many(GIVE_SKILL, [{**owner, "skill_slug": slug} for slug in agent.skills])
+        for slug in agent.teams:  # one that is archived by now is still theirs, and stays
+            self._sql.run(JOIN_TEAM, **owner, team_slug=slug)
+        for slug in agent.skills:
+            self._sql.run(GIVE_SKILL, **owner, skill_slug=slug)
         self._sql.many(
             PUT_EXTERNAL,
             [{**owner, "system": system, "external_id": name} for system, name in agent.externals],

@@ -127,14 +127,14 @@ class House:
         workspace = workspace or await self.workspace()
         agent = await self.core.enrol(workspace.id, Profile(f"U-{name}", name, "Europe/Berlin"), "test")
         agent = replace(agent, teams=tuple(teams), skills=tuple(skills), capacity=capacity)
-        await self.core.save_agent(agent, "test")
+        await self.core.changes.agent(agent.id, lambda _: agent, "test")
         if available:
             await self.available(agent)
         return agent
 
     async def change_agent(self, agent: Agent, **changes: object) -> None:
         """The agent as they now are, but for this."""
-        await self.core.save_agent(self.moved(agent, **changes), "test")
+        await self.core.changes.agent(agent.id, lambda _: self.moved(agent, **changes), "test")
 
     def moved(self, agent: Agent, **changes: object) -> Agent:
         """The agent as they are in the roster, but for this."""

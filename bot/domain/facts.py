@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Choice(StrEnum):
@@ -211,3 +212,9 @@ def new_agent(agent_id: str, at: datetime) -> Facts:
         interval=Interval(Presence.OFFLINE, since=at, reason="not_connected", source="rule:enrolled"),
         reviewed_at=at,
     )
+
+
+def begin_again(facts: Facts, at: datetime) -> Facts:
+    """Somebody who was removed is enrolled again: their history goes on, with nothing set."""
+    fresh = new_agent(facts.agent_id, at)
+    return replace(fresh, version=facts.version, last_seen_at=facts.last_seen_at)

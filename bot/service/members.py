@@ -4,7 +4,8 @@ Each function is one operation on one transaction.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec.structs import replace
 
@@ -12,10 +13,13 @@ from bot.config import Config
 from bot.domain.agent import Agent, Identity, Role, Skill, Team, Workspace
 from bot.domain.errors import NotFound
 from bot.domain.events import AuditEntry, Event
-from bot.domain.facts import Facts, new_agent
+from bot.domain.facts import Facts, begin_again, new_agent
 from bot.domain.ids import new_id
 from bot.message import words
 from bot.ports import Profile, Transaction
+
+REMEMBERED = timedelta(hours=25)
+"""How long a delivery that enrolled somebody is known again."""
 
 
 def _announce(tx: Transaction, agent: Agent, kind: str, actor: str, now: datetime) -> None:
@@ -71,28 +75,20 @@ def enrol(
     config: Config,
     actor: str,
     now: datetime,
+    delivery: str = "",
 ) -> tuple[Agent, Facts]:
     """Make somebody an agent, or answer the agent they are. A lead's enrolment brings a removed agent
-    back; an agent's own does not (`dispatch` refuses it)."""
+    back; an agent's own does not (`dispatch` refuses it). A `delivery` that was here before changes
+    nothing."""
     known = tx.members.by_identity(workspace.id, profile.external_id)
+    is_new = not delivery or tx.ledger.first_time(organization_id, delivery, now, now + REMEMBERED)
     if known is not None:
         facts = tx.presence.facts(known.id)
         if facts is None:
             raise NotFound("That agent has no presence on record. Tell whoever runs Rollcall.")
-        if known.removed:
-            known = replace(
-                known,
-                removed=False,
-                identities=tuple(
-                    replace(identity, present=True)
-                    if identity.workspace_id == workspace.id and identity.external_id == profile.external_id
-                    else identity
-                    for identity in known.identities
-                ),
-            )
-            tx.members.save(known, now)
-            _announce(tx, known, "agent.enrolled", actor, now)
-        return known, facts
+        if not known.removed or not is_new:
+            return known, facts
+        return _brought_back(tx, known, facts, workspace, profile, config, actor, now)
     agent_id = new_id("agt", now)
     identity = Identity(
         new_id("idn", now),
@@ -103,12 +99,48 @@ def enrol(
         profile.avatar_url,
         profile.is_admin,
     )
-    agent = Agent(agent_id, organization_id, identity.name, profile.zone, identities=(identity,))
+    zone = known_zone(profile.zone)
+    agent = Agent(agent_id, organization_id, identity.name, zone, identities=(identity,))
     agent = configured(agent, tx.members.workspaces(organization_id), config)
     facts = new_agent(agent_id, now)
     tx.members.add(agent, facts, now)
     _announce(tx, agent, "agent.enrolled", actor, now)
     return agent, facts
+
+
+def _brought_back(
+    tx: Transaction,
+    agent: Agent,
+    facts: Facts,
+    workspace: Workspace,
+    profile: Profile,
+    config: Config,
+    actor: str,
+    now: datetime,
+) -> tuple[Agent, Facts]:
+    """A removed agent is one again: as the platform and the configuration now describe them, with
+    nothing set."""
+    identity = next(
+        one
+        for one in agent.identities
+        if one.workspace_id == workspace.id and one.external_id == profile.external_id
+    )
+    agent = with_profile(replace(agent, removed=False), identity, profile)
+    agent = configured(agent, tx.members.workspaces(agent.organization_id), config)
+    tx.members.save(agent, now)
+    begun = begin_again(facts, now)
+    _announce(tx, agent, "agent.enrolled", actor, now)
+    return agent, tx.presence.save(facts, begun, [begun.interval])
+
+
+def known_zone(name: str | None) -> str | None:
+    """The IANA zone as a platform gives it, or None where there is none by that name."""
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def with_profile(agent: Agent, identity: Identity, profile: Profile) -> Agent:
@@ -123,7 +155,7 @@ def with_profile(agent: Agent, identity: Identity, profile: Profile) -> Agent:
         present=True,
     )
     identities = tuple(renewed if other.id == identity.id else other for other in agent.identities)
-    zone = agent.zone if agent.zone_by_hand or profile.zone is None else profile.zone
+    zone = agent.zone if agent.zone_by_hand else known_zone(profile.zone) or agent.zone
     named = name if agent.identities[0].id == identity.id else agent.name
     return replace(agent, identities=identities, zone=zone, name=named)
 

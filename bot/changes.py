@@ -1,0 +1,267 @@
+"""Changes of agents and their facts: decided from the roster, committed, and only then shown.
+
+Each agent has a lock, so that whatever is decided within this process begins from the newest facts; what
+another process changed meanwhile is refused by the stored version, read again and decided anew. Once
+begun, a change runs to its end whether or not whoever asked still waits: what was committed is shown.
+Where a commit's outcome is not known, the agent is read again until it is.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from bot.domain.agent import Agent
+from bot.domain.errors import Conflict, NotFound, RollcallError, Unavailable
+from bot.domain.facts import Facts
+from bot.domain.transition import Step as Decision
+from bot.domain.transition import settle
+from bot.ports import Clock, Store, Transaction
+from bot.roster import Roster
+from bot.service import members
+from bot.service import presence as service
+from bot.service.presence import Step, needs_storing
+
+T = TypeVar("T")
+log = logging.getLogger("rollcall.changes")
+BATCH = 500
+"""Agents in one transaction when many change together: a few milliseconds of the writer's time."""
+TRIES = 5
+"""How often a change is decided anew when other processes keep changing the same agent."""
+REMEMBER_DELIVERIES = timedelta(hours=25)
+"""Slack redelivers for an hour, and events of an hour's outage come for a day at most."""
+
+Decide = Callable[[Facts, datetime], Decision]
+DecideEach = Callable[[Facts, datetime, Agent], Decision]
+Alter = Callable[[Agent], Agent]
+
+
+class Changes:
+    """Writes what was decided, and keeps the roster what the database is."""
+
+    def __init__(self, store: Store, roster: Roster, clock: Clock) -> None:
+        self.store = store
+        self.roster = roster
+        self.clock = clock
+        self.organization_id = ""
+        self.notices_owed = asyncio.Event()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._reread: set[str] = set()
+        self._under_way: set[asyncio.Task[object]] = set()
+
+    # --- one agent ---
+
+    async def one(
+        self,
+        agent_id: str,
+        decide: Decide,
+        actor: str = "",
+        action: str = "",
+        delivery: str = "",
+        alter: Alter | None = None,
+    ) -> Facts:
+        """Decide on one agent's facts, commit, show. Answers the facts as they now are.
+
+        `alter`: what becomes of the agent themselves with it. A `delivery` that was here before changes
+        nothing. All of it is one transaction. Raises NotFound, Unavailable, Conflict after several
+        tries, and whatever `decide` refuses with.
+        """
+        return await self._to_the_end(self._one(agent_id, decide, actor, action, delivery, alter))
+
+    async def _one(
+        self, agent_id: str, decide: Decide, actor: str, action: str, delivery: str, alter: Alter | None
+    ) -> Facts:
+        async with self._lock(agent_id):
+            for attempt in range(TRIES):
+                before = self.roster.facts(agent_id)
+                if before is None:
+                    raise NotFound("There is no such agent.")
+                now = self.clock.now()
+                after, changes = decide(before, now)
+                if not (needs_storing(before, after) or changes or action or delivery):
+                    self.roster.mark(agent_id, after, now)
+                    return after
+                step = Step(before, after, changes, actor, action)
+                try:
+                    saved, agent = await self._write(
+                        [agent_id], partial(self._record_one, step, now, delivery, alter)
+                    )
+                except Conflict:
+                    if attempt == TRIES - 1:
+                        raise
+                    await self.refresh(agent_id)
+                    continue
+                if saved is None:
+                    log.info("delivered again, and left alone", extra={"agent": agent_id})
+                    return before
+                self._show(agent_id, saved, agent, step)
+                return saved
+        raise AssertionError("the last try answers or raises")
+
+    def _record_one(
+        self, step: Step, now: datetime, delivery: str, alter: Alter | None, tx: Transaction
+    ) -> tuple[Facts | None, Agent | None]:
+        """The facts as stored (None: this delivery was here before) and the agent, if altered."""
+        if not self._is_new(tx, delivery, now):
+            return None, None
+        agent = None
+        if alter is not None:
+            agent = self._altered(tx, step.after.agent_id, alter)
+            members.save(tx, agent, step.actor, now, step.action)
+        return service.record(tx, self.organization_id, step, now), agent
+
+    def _altered(self, tx: Transaction, agent_id: str, alter: Alter) -> Agent:
+        agent = tx.members.agent(agent_id)
+        if agent is None or agent.removed:
+            raise NotFound("There is no such agent any more.")
+        return alter(agent)
+
+    def _is_new(self, tx: Transaction, delivery: str, now: datetime) -> bool:
+        if not delivery:
+            return True
+        return tx.ledger.first_time(self.organization_id, delivery, now, now + REMEMBER_DELIVERIES)
+
+    async def agent(
+        self, agent_id: str, alter: Alter, actor: str, kind: str = "agent.updated", delivery: str = ""
+    ) -> Agent:
+        """Alter an agent (name, zone, identities, …) as stored, and show them. What is so already
+        writes nothing. Raises NotFound for somebody unknown or removed."""
+        return await self._to_the_end(self._agent(agent_id, alter, actor, kind, delivery))
+
+    async def _agent(self, agent_id: str, alter: Alter, actor: str, kind: str, delivery: str) -> Agent:
+        def operation(tx: Transaction) -> Agent | None:
+            now = self.clock.now()
+            if not self._is_new(tx, delivery, now):
+                return tx.members.agent(agent_id)
+            stored = tx.members.agent(agent_id)
+            renewed = self._altered(tx, agent_id, alter)
+            return renewed if renewed == stored else members.save(tx, renewed, actor, now, kind)
+
+        async with self._lock(agent_id):
+            agent = await self._write([agent_id], operation)
+            facts = self.roster.facts(agent_id)
+            if agent is None:
+                raise NotFound("There is no such agent any more.")
+            if facts is not None:
+                self.roster.put(agent, facts, self.clock.now())
+            return agent
+
+    # --- many agents ---
+
+    async def many(self, agent_ids: Sequence[str], decide: DecideEach) -> None:
+        """Decide on many agents and commit them in a few transactions. Whoever is no longer an agent is
+        passed over. Raises Unavailable after having tried them all."""
+        problem: RollcallError | None = None
+        for start in range(0, len(agent_ids), BATCH):
+            batch = agent_ids[start : start + BATCH]
+            try:
+                await self._to_the_end(self._batch(batch, decide))
+            except Conflict:
+                for agent_id in batch:
+                    agent = self.roster.agent(agent_id)
+                    if agent is not None:
+                        await self._one_of_many(agent, decide)
+            except Unavailable as refusal:
+                problem = refusal
+        if problem is not None:
+            raise problem
+
+    async def _one_of_many(self, agent: Agent, decide: DecideEach) -> None:
+        try:
+            await self.refresh(agent.id)
+            await self.one(agent.id, lambda facts, at: decide(facts, at, agent))
+        except NotFound:
+            log.info("no longer an agent, and passed over", extra={"agent": agent.id})
+
+    async def _batch(self, agent_ids: Sequence[str], decide: DecideEach) -> None:
+        async with AsyncExitStack() as alone:
+            for agent_id in sorted(agent_ids):  # in one order everywhere, so that nobody waits in a circle
+                await alone.enter_async_context(self._lock(agent_id))
+            now = self.clock.now()
+            steps: list[Step] = []
+            for agent_id in agent_ids:
+                before, agent = self.roster.facts(agent_id), self.roster.agent(agent_id)
+                if before is None or agent is None:
+                    continue
+                after, changes = decide(before, now, agent)
+                if needs_storing(before, after) or changes:
+                    steps.append(Step(before, after, changes))
+                elif after is not before:
+                    self.roster.mark(agent_id, after, now)
+            if not steps:
+                return
+            saved = await self._write(
+                [step.after.agent_id for step in steps], partial(self._record_many, steps, now)
+            )
+            for step, facts in zip(steps, saved, strict=True):
+                self._show(step.after.agent_id, facts, None, step)
+
+    def _record_many(self, steps: Sequence[Step], now: datetime, tx: Transaction) -> list[Facts]:
+        return [service.record(tx, self.organization_id, step, now) for step in steps]
+
+    # --- time, and keeping the roster true ---
+
+    async def tick(self) -> None:
+        """Store what time has brought about; queries knew it already. Read again whoever is in doubt."""
+        for agent_id in list(self._reread):
+            await self.refresh(agent_id)
+            self._reread.discard(agent_id)
+        now = self.clock.now()
+        due = self.roster.due(now)
+        try:
+            await self.many(
+                due, lambda facts, at, _: settle(facts, self.roster.feeds, self.roster.policy, at)
+            )
+        except BaseException:
+            for agent_id in due:
+                self.roster.due_again(agent_id, now)
+            raise
+
+    def _settled(self, facts: Facts, at: datetime, _: Agent) -> Decision:
+        return settle(facts, self.roster.feeds, self.roster.policy, at)
+
+    async def refresh(self, agent_id: str) -> None:
+        """Read one agent again."""
+        agent, facts = await self.store.read(
+            lambda tx: (tx.members.agent(agent_id), tx.presence.facts(agent_id))
+        )
+        if agent is None or facts is None:
+            self.roster.drop(agent_id)
+        else:
+            self.roster.put(agent, facts, self.clock.now())
+
+    async def finish(self) -> None:
+        """Waits for what is under way, however it ends."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _show(self, agent_id: str, saved: Facts, altered: Agent | None, step: Step) -> None:
+        agent = altered or self.roster.agent(agent_id)
+        if agent is not None:
+            self.roster.put(agent, saved, self.clock.now())
+        if step.changes:
+            self.notices_owed.set()
+
+    async def _write(self, agent_ids: Sequence[str], operation: Callable[[Transaction], T]) -> T:
+        """One transaction. Whoever's outcome is not known is read again with the next tick."""
+        try:
+            return await self.store.write(operation)
+        except Unavailable:
+            self._reread.update(agent_ids)
+            raise
+
+    async def _to_the_end(self, work: Coroutine[object, object, T]) -> T:
+        """Await it; when the caller is cancelled, it still runs to its end."""
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    def _lock(self, agent_id: str) -> asyncio.Lock:
+        lock = self._locks.get(agent_id)
+        if lock is None:
+            lock = self._locks[agent_id] = asyncio.Lock()
+        return lock
