@@ -58,6 +58,20 @@ def undecided() -> Unavailable:
     )
 
 
+def silent() -> Unavailable:
+    return Unavailable(
+        "The database does not answer, so nothing was changed. Try again in a moment; "
+        "if it stays so, see whether PostgreSQL and the machine it runs on are well."
+    )
+
+
+def late() -> Unavailable:
+    return Unavailable(
+        "The database did not answer in time while this was being saved, so it may or may not have been. "
+        "Do the same again in a moment: that gives the truth."
+    )
+
+
 def closed() -> Unavailable:
     return Unavailable("Rollcall is shutting down, so nothing was changed. Try again when it is back.")
 
