@@ -54,10 +54,11 @@ class DiscordScene:
         await self.until(lambda: bool(self.fake.commands(self.guild)), "the commands")
         await self.feed("live")
 
-    async def restart(self, *, kill: bool = False) -> None:
-        """The program again, on the same data, back in the server."""
+    async def restart(self, *, kill: bool = False, asleep: float = 0.0) -> None:
+        """The program again, on the same data, back in the server; it was down for `asleep` seconds."""
         before = self.fake.identifies
-        await self.program.restart(kill=kill)
+        await self.program.restart(kill=kill, asleep=asleep)
+        self.fake.ahead = self.program.ahead
         await self.fake.connected(identifies=before + 1)
         await self.feed("live")
 

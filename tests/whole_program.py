@@ -143,14 +143,15 @@ class WholeProgram:
         assert self.process is not None
         self.process.kill()
 
-    async def restart(self, *, kill: bool = False) -> None:
-        """End it and start it again on the same data."""
+    async def restart(self, *, kill: bool = False, asleep: float = 0.0) -> None:
+        """End it and start it again on the same data, `asleep` seconds later by its own clock."""
         if kill:
             self.kill()
             assert self.process is not None
             await self.process.wait()
         else:
             assert await self.stop() == 0
+        self.ahead += asleep
         await self.start()
 
     async def cli(self, *words: str) -> str:

@@ -120,14 +120,18 @@ async def test_an_outage_in_the_same_breath_as_the_server_is_not_overtaken(tmp_p
     """Row 11: just after READY the library holds GUILD_CREATE back; told late, it must not end the outage."""
     async with discord_scene(tmp_path) as scene, scene.program:
         await scene.ready()
-        brief = scene.fake.add_guild("Brief")
-        scene.fake.outage(brief)
+        brief = [scene.fake.add_guild(f"Brief {number}") for number in range(8)]
+        for guild in brief:
+            scene.fake.outage(guild)
         async with asyncio.timeout(5):
-            while not await scene.troubles():
+            while len(await scene.troubles()) < len(brief):
                 await asyncio.sleep(0.02)
         await scene.advance(5)
-        assert ["outage in the server Brief" in told for told in await scene.troubles()] == [True]
-        scene.fake.restore(brief)
+        assert ["outage in the server Brief" in told for told in await scene.troubles()] == [True] * len(
+            brief
+        )
+        for guild in brief:
+            scene.fake.restore(guild)
         async with asyncio.timeout(5):
             while await scene.troubles():
                 await asyncio.sleep(0.02)

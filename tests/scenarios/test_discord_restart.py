@@ -30,7 +30,7 @@ async def test_a_restart_in_the_middle_of_a_grace_and_of_an_away(tmp_path: Path,
 
         scene.fake.set_presence(ann, "offline")
         await scene.lost("Ann")
-        await scene.restart(kill=kill)
+        await scene.restart(kill=kill, asleep=60)
         assert {name: scene.history(name) for name in names} == before
         assert {name: await scene.seen(kim, name) for name in names} == {
             "Maria": "available",
@@ -56,17 +56,7 @@ async def test_a_restart_in_the_middle_of_a_grace_and_of_an_away(tmp_path: Path,
         await scene.agrees(kim, "Kim", "available")
 
         # Ben's away ends while the program is down.
-        assert scene.program.process is not None
-        if kill:
-            scene.program.kill()
-            await scene.program.process.wait()
-        else:
-            assert await scene.program.stop() == 0
-        scene.program.ahead += 29 * MINUTE
-        scene.fake.ahead = scene.program.ahead
-        identifies = scene.fake.identifies
-        await scene.program.start()
-        await scene.fake.connected(identifies=identifies + 1)
+        await scene.restart(kill=kill, asleep=28 * MINUTE)
         await scene.agrees(kim, "Ben", "available")
         await scene.fake.wait_for_message(ben, "Your time away is over")
         away, back = scene.history("Ben")[-2:]

@@ -67,9 +67,16 @@ async def talkers(scene: DiscordScene, count: int) -> Talkers:
 
 
 async def test_sigterm_under_load_leaves_in_time_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
-    """Row 38: exit code 0 in under 10 s, with commands on their way and connections open; nothing is lost."""
+    """Row 38: exit code 0 in under 10 s, with commands on their way, connections open, and a message that
+    Discord keeps hanging; nothing is lost."""
     async with discord_scene(tmp_path) as scene, scene.program:
+        maria = scene.agent("Maria")
         await scene.ready()
+        await scene.say(maria, "available")
+        await scene.say(maria, "away", until="1m")
+        scene.fake.slow("POST /channels/*/messages", 60)
+        await scene.advance(61)
+        await scene.until(lambda: bool(scene.fake.calls("POST", "/channels/*/messages")), "a message")
         load = await talkers(scene, 8)
         tasks = [asyncio.create_task(load.talk(name)) for name in load.people]
         answers: list[int] = []
@@ -98,6 +105,9 @@ async def test_sigterm_under_load_leaves_in_time_and_keeps_what_was_acknowledged
         before = {name: (scene.presences(name), load.kept()[name]) for name in load.people}
         await scene.program.start()
         assert {name: (scene.presences(name), load.kept()[name]) for name in load.people} == before
+        await scene.fake.connected(identifies=2)
+        await scene.advance(60)
+        assert await scene.fake.wait_for_message(maria, "Your time away is over"), "it is still owed"
         assert not any(
             line.startswith("BROKEN") for line in (await scene.program.cli("db", "check")).split("\n")
         )
