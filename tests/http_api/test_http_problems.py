@@ -34,7 +34,7 @@ def is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, obje
 async def put_load(at: House, content: bytes, **headers: str) -> httpx.Response:
     if at.core.roster.by_external("desk", "ann") is None:
         ann = await at.agent("Ann")
-        await at.core.save_agent(at.moved(ann, externals=(("desk", "ann"),)), "test")
+        await at.change_agent(ann, externals=(("desk", "ann"),))
     path = "/v1/agents/ext:desk:ann/load"
     return await at.ask(path, method="PUT", scope="route", content=content, headers=headers)
 
