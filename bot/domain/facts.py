@@ -66,6 +66,14 @@ class LinkState(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+# Bound once: on Python 3.11 looking a member up costs four times as much as a name, and these are looked
+# at for every link of every agent.
+CONNECTED = LinkState.CONNECTED
+SUSPECT = LinkState.SUSPECT
+IDLE = LinkState.IDLE
+DISCONNECTED = LinkState.DISCONNECTED
+
+
 class Link(Struct, frozen=True, gc=False):
     """What was observed of one identity. *Unknown* is not stored: it follows from the feed."""
 
@@ -85,6 +93,9 @@ class FeedState(StrEnum):
     LIVE = "live"
     STALE = "stale"
     DOWN = "down"
+
+
+LIVE = FeedState.LIVE
 
 
 class Feed(Struct, frozen=True, gc=False):

@@ -13,14 +13,17 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from bot.domain.facts import (
+    CONNECTED,
+    DISCONNECTED,
+    IDLE,
+    LIVE,
+    SUSPECT,
     CheckIn,
     Choice,
     Facts,
     Feed,
-    FeedState,
     Intent,
     Link,
-    LinkState,
     Policy,
     Presence,
 )
@@ -47,7 +50,7 @@ class Verdict(Struct, frozen=True, gc=False):
 
 def blind(link: Link, feed: Feed) -> bool:
     """Nothing was seen of this link since its feed was lost (rule 5)."""
-    return feed.state is not FeedState.LIVE or link.epoch != feed.epoch
+    return feed.state is not LIVE or link.epoch != feed.epoch
 
 
 def suspect_ends(link: Link, feed: Feed, policy: Policy) -> datetime:
@@ -69,7 +72,7 @@ def _own_link_suspect(facts: Facts, check_in: CheckIn, feeds: Feeds) -> bool:
     """A disconnect later than the check-in, still in its grace: no new work on it alone."""
     return any(
         link.identity_id == check_in.identity_id
-        and link.state is LinkState.SUSPECT
+        and link.state is SUSPECT
         and link.since > check_in.at
         and link.feed_id in feeds
         for link in facts.links
@@ -94,22 +97,21 @@ def judge(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Verdict:
         if feed is None:
             continue
         state = link.state
-        if feed.state is FeedState.LIVE and link.epoch == feed.epoch:
-            if state is LinkState.CONNECTED:
+        if feed.state is LIVE and link.epoch == feed.epoch:
+            if state is CONNECTED:
                 holds = firm = sure = True
-            elif state is LinkState.SUSPECT:
+            elif state is SUSPECT:
                 if now <= suspect_ends(link, feed, policy):
                     holds = sure = True
-            elif state is LinkState.IDLE and now <= idle_ends(link, feed, facts, policy):
+            elif state is IDLE and now <= idle_ends(link, feed, facts, policy):
                 holds = sure = True
                 firm = firm or now <= idle_from(link, facts) + policy.idle_routable
             continue
         trust_ends = feed.lost_at + feed.trust
-        if state is not LinkState.DISCONNECTED and now <= feed.lost_at + policy.unobserved:
+        if state is not DISCONNECTED and now <= feed.lost_at + policy.unobserved:
             holds = True
             if now <= trust_ends and (
-                state is LinkState.CONNECTED
-                or (state is LinkState.IDLE and now <= idle_from(link, facts) + policy.idle_routable)
+                state is CONNECTED or (state is IDLE and now <= idle_from(link, facts) + policy.idle_routable)
             ):
                 firm = True
         if lost_at is None or feed.lost_at < lost_at:
@@ -150,11 +152,11 @@ def _why_offline(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> t
         feed = feeds.get(link.feed_id)
         if feed is None:
             continue
-        if link.state is LinkState.DISCONNECTED:
+        if link.state is DISCONNECTED:
             ended = (link.since, False, "disconnected", feed.platform)
         elif blind(link, feed):
             ended = (feed.lost_at + policy.unobserved, False, "unobserved", "unobserved")
-        elif link.state is LinkState.SUSPECT:
+        elif link.state is SUSPECT:
             ended = (suspect_ends(link, feed, policy), False, "disconnected", feed.platform)
         else:  # idle for too long: a connected link of a live feed holds
             ended = (idle_ends(link, feed, facts, policy), False, "disconnected", feed.platform)
@@ -179,18 +181,18 @@ def deadline(facts: Facts, feeds: Feeds, policy: Policy) -> datetime | None:
         feed = feeds.get(link.feed_id)
         if feed is None:
             continue
-        if feed.state is not FeedState.LIVE or link.epoch != feed.epoch:
+        if feed.state is not LIVE or link.epoch != feed.epoch:
             ends = [feed.lost_at + feed.trust, feed.lost_at + policy.unobserved]
-            if link.state is LinkState.IDLE:
+            if link.state is IDLE:
                 ends.append(idle_from(link, facts) + policy.idle_routable)
             for at in ends:
                 if at >= reviewed and (first is None or at < first):
                     first = at
-        elif link.state is LinkState.SUSPECT:
+        elif link.state is SUSPECT:
             at = suspect_ends(link, feed, policy)
             if first is None or at < first:
                 first = at
-        elif link.state is LinkState.IDLE:
+        elif link.state is IDLE:
             at = idle_from(link, facts) + policy.idle_routable
             if at < reviewed:
                 at = idle_ends(link, feed, facts, policy)

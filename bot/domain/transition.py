@@ -17,6 +17,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.domain.facts import (
+    CONNECTED,
+    DISCONNECTED,
+    IDLE,
+    SUSPECT,
     CheckIn,
     Choice,
     Facts,
@@ -24,7 +28,6 @@ from bot.domain.facts import (
     Intent,
     Interval,
     Link,
-    LinkState,
     Observation,
     OnReturn,
     Policy,
@@ -93,12 +96,12 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
         feed = feeds.get(link.feed_id)
         if feed is None or blind(link, feed):
             links.append(link)
-        elif link.state is LinkState.SUSPECT and suspect_ends(link, feed, policy) <= at:
+        elif link.state is SUSPECT and suspect_ends(link, feed, policy) <= at:
             if check_in is not None and _ends_check_in(link, check_in):
                 check_in = None
-            links.append(replace(link, state=LinkState.DISCONNECTED, since=at))
-        elif link.state is LinkState.IDLE and idle_ends(link, feed, facts, policy) <= at:
-            links.append(replace(link, state=LinkState.DISCONNECTED, since=at))
+            links.append(replace(link, state=DISCONNECTED, since=at))
+        elif link.state is IDLE and idle_ends(link, feed, facts, policy) <= at:
+            links.append(replace(link, state=DISCONNECTED, since=at))
         else:
             links.append(link)
     if intent.until_at is not None and intent.until_at <= at:
@@ -144,9 +147,9 @@ def _ask(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
         feed = feeds.get(link.feed_id)
         if feed is None or blind(link, feed):
             continue
-        if link.state is LinkState.SUSPECT:
+        if link.state is SUSPECT:
             return facts, ()
-        if link.state is LinkState.IDLE:
+        if link.state is IDLE:
             idle.append(idle_from(link, facts))
     if not idle or (facts.asked_at is not None and facts.asked_at >= max(idle) + policy.idle_routable):
         return facts, ()
@@ -201,14 +204,14 @@ def observe(
     if link is not old and not blind(link, feed) and _over(link, feed, facts, policy, now):
         if facts.check_in is not None and _ends_check_in(link, facts.check_in):
             facts = replace(facts, check_in=None)
-        link = replace(link, state=LinkState.DISCONNECTED, since=now)
+        link = replace(link, state=DISCONNECTED, since=now)
     links = (
         (*facts.links, link)
         if old is None
         else tuple(link if other is old else other for other in facts.links)
     )
-    strong = link.state is LinkState.CONNECTED and (old is None or old.state is not LinkState.CONNECTED)
-    strong = strong or (link.state is LinkState.SUSPECT and link is not old and not link.weak)
+    strong = link.state is CONNECTED and (old is None or old.state is not CONNECTED)
+    strong = strong or (link.state is SUSPECT and link is not old and not link.weak)
     facts = replace(facts, links=links, last_seen_at=seen.at if strong else facts.last_seen_at)
     facts, came = reviewed(facts, feeds, policy, now, zone)
     return facts, (*settled, *came)
@@ -216,28 +219,28 @@ def observe(
 
 def _over(link: Link, feed: Feed, facts: Facts, policy: Policy, now: datetime) -> bool:
     """Whether what we are told now was so long ago that its grace, or the time to answer, has passed."""
-    if link.state is LinkState.SUSPECT:
+    if link.state is SUSPECT:
         return suspect_ends(link, feed, policy) < now
-    return link.state is LinkState.IDLE and idle_ends(link, feed, facts, policy) < now
+    return link.state is IDLE and idle_ends(link, feed, facts, policy) < now
 
 
 def _observed(old: Link | None, seen: Observation, policy: Policy) -> Link:
     """The link after one observation. Only from connected is there a way to suspect or idle:
     a first snapshot that says offline is no transition (rule 4), and a weak word after a strong one
     gives no more time."""
-    was = old.state if old is not None else LinkState.DISCONNECTED
+    was = old.state if old is not None else DISCONNECTED
     away = seen.seen is Seen.AWAY
     weak = away and policy.slack_away is SlackAway.WEAK
     if seen.seen is Seen.CONNECTED or (away and policy.slack_away is SlackAway.IGNORE):
-        state = LinkState.CONNECTED
-    elif was is LinkState.DISCONNECTED or was is LinkState.SUSPECT:
+        state = CONNECTED
+    elif was is DISCONNECTED or was is SUSPECT:
         state = was
     else:
-        state = LinkState.IDLE if weak else LinkState.SUSPECT
+        state = IDLE if weak else SUSPECT
     if old is None:
         return Link(seen.identity_id, seen.feed_id, state, seen.at, seen.epoch, seen.seq, weak)
     if state is was:
-        weak = weak if state is LinkState.DISCONNECTED else old.weak
+        weak = weak if state is DISCONNECTED else old.weak
         return Link(old.identity_id, seen.feed_id, state, old.since, seen.epoch, seen.seq, weak)
     return Link(seen.identity_id, seen.feed_id, state, seen.at, seen.epoch, seen.seq, weak)
 
