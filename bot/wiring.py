@@ -6,7 +6,7 @@ The only module that knows adapters and storage. What is heavy is imported when 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,14 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from bot.config import Config, ConfigError
 from bot.dispatch import Desk
+from bot.domain.errors import RollcallError
 from bot.notifier import Notifier
 from bot.ports import ChatPlatform, Clock, PlatformFactory, Store
 from bot.summaries import post_due
 
 if TYPE_CHECKING:
     from adapters.http.server import HttpServer
+    from storage.claim import Claim
 
 log = logging.getLogger("rollcall.program")
 GROUP = "rollcall.platforms"
@@ -30,9 +32,12 @@ SEEN_EVERY = 30.0
 """Seconds between notes that feeds are live: how exactly a crash's blind spell is dated."""
 SUMMARIES_EVERY = 5.0
 """Seconds between looks for a summary that is due."""
-LEAVE_WITHIN = 8.0
-"""Seconds for work in hand when leaving; with the rest of the way down it stays under 10 s."""
+LEAVE_WITHIN, HTTP_WITHIN, AT_LEAST = 6.3, 5.2, 0.2
+"""Seconds for work in hand when leaving: in all, for HTTP alone, and for each step where nothing is left.
+The store then closes within 3 s, so that it all stays under 10 s."""
 FIRST_RESTART, LONGEST_RESTART = 1.0, 30.0
+HEALTHY = 60.0
+"""A part that ran so many seconds was well: when it fails after that, it is started again at once."""
 
 
 class EndedByItself(Exception):
@@ -56,8 +61,17 @@ def find_platforms(config: Config, core: Desk) -> dict[str, ChatPlatform]:
 class Program:
     """Rollcall at work: storage, core, platforms, HTTP, time. Built here, run by `run`."""
 
-    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        clock: Clock,
+        claim: "Callable[[Callable[[RollcallError], None]], Claim] | None" = None,
+    ) -> None:
+        """`claim` takes the database for this program alone while it runs, and is told whom to tell
+        when that is lost."""
         self.config = config
+        self._claim = claim
         self.store = store
         self.clock = clock
         self.core = Desk(config, store, clock)
@@ -67,10 +81,21 @@ class Program:
     async def run(self, stop: asyncio.Event, started: Callable[["Program"], None] | None = None) -> None:
         """Start, serve until `stop` is set, and leave in order. `started` is called once it listens.
 
-        Raises what start-up raises; once it runs, a platform that fails never touches another.
+        Raises what start-up raises, and Unusable when another program runs on the database; once it
+        runs, a platform that fails never touches another.
         """
         tasks: list[asyncio.Task[None]] = []
+        claimed: Claim | None = None
+        lost: list[RollcallError] = []
+        loop = asyncio.get_running_loop()
+
+        def lose(problem: RollcallError) -> None:
+            lost.append(problem)
+            loop.call_soon_threadsafe(stop.set)
+
         try:
+            if self._claim is not None:
+                claimed = self._claim(lose)
             await self.core.start()
             self.platforms = find_platforms(self.config, self.core)
             if self.config.http.enabled:
@@ -86,8 +111,14 @@ class Program:
             if started is not None:
                 started(self)
             await stop.wait()
+            if lost:
+                raise lost[0]
         finally:
-            await self._leave(tasks)
+            try:
+                await self._leave(tasks)
+            finally:
+                if claimed is not None:
+                    claimed.release()
 
     async def _serve_http(self) -> asyncio.Task[None]:
         from adapters.http.server import HttpServer
@@ -102,11 +133,23 @@ class Program:
         await self._again(platform.name, platform.run)
 
     async def _again(self, name: str, run: Callable[[], Coroutine[object, object, None]]) -> None:
-        """Run it for ever; when it fails, again after a while that grows to `LONGEST_RESTART`."""
+        """Run it for ever; when it fails, again after a while that grows to `LONGEST_RESTART`.
+
+        After it has been well for `HEALTHY` seconds the while is a short one again.
+        """
+        began = 0.0
+        growing = wait_random_exponential(multiplier=FIRST_RESTART, max=LONGEST_RESTART)
 
         async def attempt() -> None:
+            nonlocal began
+            began = self.clock.monotonic()
             await run()
             raise EndedByItself(name)
+
+        def wait(state: RetryCallState) -> float:
+            if self.clock.monotonic() - began >= HEALTHY:
+                state.attempt_number = 1
+            return growing(state)
 
         def said(state: RetryCallState) -> None:
             problem = state.outcome.exception() if state.outcome is not None else None
@@ -114,7 +157,7 @@ class Program:
 
         await AsyncRetrying(
             sleep=self.clock.sleep,
-            wait=wait_random_exponential(multiplier=FIRST_RESTART, max=LONGEST_RESTART),
+            wait=wait,
             retry=retry_if_exception_type(Exception),
             before_sleep=said,
         )(attempt)
@@ -145,20 +188,50 @@ class Program:
             waker.stop()
 
     async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Not ready; HTTP finishes what it has; platforms close; what goes on behind answers ends."""
-        self.core.ready = False
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_WITHIN):
-                if self.http is not None:
-                    await self.http.stop()
-                for task in reversed(tasks):
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                await self.core.dispatcher.finish()
-                with suppress(Exception):
-                    await self.core.mark_feeds_seen()
-        await self.store.close()
-        log.info("stopped")
+        """Not ready; HTTP finishes what it has; platforms close; what goes on behind answers ends.
+
+        No step can keep the next from being taken, and the store is closed whatever happens.
+        """
+        until = asyncio.get_running_loop().time() + LEAVE_WITHIN
+        was_ready, self.core.ready = self.core.ready, False
+        try:
+            if self.http is not None:
+                await _within(HTTP_WITHIN, "HTTP", self.http.stop())
+            for task in reversed(tasks):
+                task.cancel()
+            if tasks:
+                await _until(until, "the platforms", _ended(tasks))
+            await _until(until, "what goes on behind answers", self.core.dispatcher.finish())
+            if was_ready:
+                await _until(until, "the note when feeds were seen", self.core.mark_feeds_seen())
+        finally:
+            await self.store.close()
+            log.info("stopped")
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Waits for tasks that were cancelled; what they still fail with is logged."""
+    for task, end in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+        if isinstance(end, Exception):
+            log.error("%s ended badly", task.get_name(), exc_info=end)
+
+
+async def _until(until: float, what: str, step: Coroutine[object, object, None]) -> None:
+    await _within(max(AT_LEAST, until - asyncio.get_running_loop().time()), what, step)
+
+
+async def _within(seconds: float, what: str, step: Coroutine[object, object, None]) -> None:
+    """Takes one step of leaving; goes on without it when it fails or takes longer.
+
+    It is left behind rather than cancelled and awaited: a write under way can't be cancelled.
+    """
+    task = asyncio.ensure_future(step)
+    await asyncio.wait({task}, timeout=seconds)
+    if not task.done():
+        task.cancel()
+        log.warning("%s did not end in time and is left behind", what)
+    elif not task.cancelled() and (problem := task.exception()) is not None:
+        log.error("%s ended badly", what, exc_info=problem)
 
 
 def open_program(config: Config, clock: Clock | None = None) -> Program:
@@ -167,11 +240,13 @@ def open_program(config: Config, clock: Clock | None = None) -> Program:
     Raises RollcallError where the database can't be used.
     """
     from adapters.clock import SystemClock
+    from storage.claim import claim
     from storage.database import ensure_schema, open_store
 
     url = config.database.url.get_secret_value()
     ensure_schema(url)
-    return Program(config, open_store(url, config.database.durability), clock or SystemClock())
+    store = open_store(url, config.database.durability)
+    return Program(config, store, clock or SystemClock(), partial(claim, url))
 
 
 # --- what the command line needs of adapters and storage ---

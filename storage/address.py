@@ -49,6 +49,14 @@ def parse(url: str) -> Address:
     )
 
 
+def outlived() -> Unusable:
+    """The refusal of a database in memory."""
+    return Unusable(
+        "Rollcall needs a database that outlives it: name a file, for example sqlite:///rollcall.sqlite3.",
+        field="database.url",
+    )
+
+
 def of_file(path: Path) -> str:
     """The address of a SQLite file."""
     return URL.create("sqlite", database=str(path)).render_as_string()
@@ -59,6 +67,8 @@ def make_file(path: str) -> None:
 
     Raises Unusable where that can't be done.
     """
+    if path == MEMORY:
+        raise outlived()
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:

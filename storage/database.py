@@ -8,7 +8,6 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from bot.ports import Store
 from storage import address
 from storage.address import MEMORY
-from storage.errors import Unusable
 from storage.group_commit import SqliteStore
 from storage.schema import current_revision, ensure_schema, refuse_unfit, upgrade
 from storage.sql import Engine
@@ -31,11 +30,7 @@ def open_store(url: str, durability: Durability = "full") -> Store:
         refuse_unfit(url)
         return PostgresStore(where.conninfo)
     if where.path == MEMORY:
-        raise Unusable(
-            "Rollcall needs a database that outlives it: name a file, for example "
-            "sqlite:///rollcall.sqlite3.",
-            field="database.url",
-        )
+        raise address.outlived()
     refuse_unfit(url)
     refuse_damaged(where.path)
     return SqliteStore(where.path, durability)

@@ -35,6 +35,8 @@ log = logging.getLogger("rollcall.storage")
 MOST_AT_ONCE = 256
 """Operations in one commit: some ten milliseconds, so that nobody's answer waits for a crowd."""
 READERS = 2
+READERS_WITHIN, WRITER_WITHIN = 0.6, 2.4
+"""Seconds that closing waits; the writer's suffice to refuse those who wait for a locked database."""
 BUSY_TRIES = 10
 """How often a batch asks for a locked database, a tenth of the patience each time, so that operations
 that come while others wait are refused after their own two seconds and not after somebody else's."""
@@ -82,7 +84,8 @@ class SqliteStore:
         return await job.outcome()
 
     async def close(self) -> None:
-        """See `bot.ports.Store`. The writer goes last, so that it is the one that checkpoints."""
+        """See `bot.ports.Store`. The writer goes last, so that it is the one that checkpoints. A disk
+        that hangs is not waited for: the threads end with the program, which harms no database."""
         if self._closed:
             return
         self._closed = True
@@ -90,9 +93,11 @@ class SqliteStore:
         for _ in readers:
             self._reads.put(None)
         for reader in readers:
-            await asyncio.to_thread(reader.join)
+            await asyncio.to_thread(reader.join, READERS_WITHIN / READERS)
         self._writes.put(None)
-        await asyncio.to_thread(writer.join)
+        await asyncio.to_thread(writer.join, WRITER_WITHIN)
+        if any(thread.is_alive() for thread in self._threads):
+            log.warning("the database did not end what was under way in time; it is left as it is")
 
     # --- the reading threads ---
 

@@ -40,7 +40,7 @@ the database counts as one that can't be written)."""
 ANSWER_SECONDS = 5.0
 """How long anybody waits for an answer in all; more than two waits for a lock, of 2 s each."""
 CLOSE_SECONDS = 2.0
-"""How long closing waits for what is under way; then connections are cut, and at most 1 s more."""
+"""How long closing waits for what is under way; then connections are cut, and at most 0.5 s more."""
 DECIDED_TRIES, DECIDED_PAUSE = 15, 0.2
 """How long to look for the outcome of a commit whose connection broke: 3 s."""
 MARK = (
@@ -288,7 +288,7 @@ class PostgresStore:
         if not await self._ended(CLOSE_SECONDS):
             for job in list(self._jobs):
                 self._give_up(job, errors.late)
-            await self._ended(1.0)
+            await self._ended(0.5)
 
     async def _ended(self, seconds: float) -> bool:
         """Waits for the threads, so long at most. Answers whether they have ended."""

@@ -43,7 +43,7 @@ LIMITS = (
 )
 SETTLED_WITHIN = 3.0
 """Seconds for the few statements with which a connection begins."""
-WRONG_OPTION = re.compile(r'parameter: "(\w+)"|option "(\w+)"|invalid (\w+) value|bad value for (\w+)')
+WRONG_OPTION = re.compile(r'parameter: "(\w+)"|option "(\w+)"|invalid (\w+) value:|bad value for (\w+)')
 """How libpq and psycopg name an option of the address that they can't use."""
 
 

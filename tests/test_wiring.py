@@ -1,0 +1,265 @@
+"""The program's frame: how it leaves, how it starts parts again, and that it runs once a database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from desk import ManualClock
+from whole_program import WholeProgram
+
+from adapters.clock import SystemClock
+from bot.config import Config
+from bot.domain.errors import RollcallError
+from bot.ports import Store
+from bot.wiring import Program, backup_database, check_database
+from storage import claim as claims
+from storage.claim import claim
+from storage.database import ensure_schema, open_store
+from storage.errors import Unusable
+
+QUIET = Config.model_validate({"http": {"enabled": False}})
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A database of its own."""
+    made = f"sqlite:///{tmp_path / 'rollcall.sqlite3'}"
+    ensure_schema(made)
+    return made
+
+
+async def closes(store: Store) -> bool:
+    """Whether it has been closed."""
+    try:
+        await store.read(lambda tx: None)
+    except RollcallError as error:
+        return "shutting down" in error.sentence
+    return False
+
+
+def fails() -> asyncio.Future[None]:
+    """Something behind an answer that met a bug."""
+
+    async def write() -> None:
+        raise RuntimeError("a background write met a bug")
+
+    return asyncio.ensure_future(write())
+
+
+async def test_leaving_survives_what_fails_behind_answers(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The failure is logged, the later steps are taken, and the store is closed."""
+    program, stop = Program(QUIET, open_store(url), SystemClock()), asyncio.Event()
+    seen: list[bool] = []
+    mark = program.core.mark_feeds_seen
+
+    async def noted() -> None:
+        seen.append(True)
+        await mark()
+
+    program.core.mark_feeds_seen = noted  # type: ignore[method-assign]
+
+    async def finish() -> None:
+        await fails()
+
+    program.core.dispatcher.finish = finish  # type: ignore[method-assign]
+    with caplog.at_level(logging.ERROR):
+        await program.run(stop, lambda _: stop.set())
+    assert await closes(program.store)
+    assert seen
+    assert "what goes on behind answers ended badly" in caplog.text
+
+
+async def test_a_step_that_never_ends_does_not_keep_the_program(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It also refuses to be cancelled, as a write under way does."""
+    monkeypatch.setattr("bot.wiring.LEAVE_WITHIN", 0.1)
+    program, stop, over = Program(QUIET, open_store(url), SystemClock()), asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> None:
+        while not over.is_set():
+            try:
+                await over.wait()
+            except asyncio.CancelledError:
+                continue
+
+    program.core.dispatcher.finish = stubborn  # type: ignore[method-assign]
+    async with asyncio.timeout(2):
+        await program.run(stop, lambda _: stop.set())
+    assert await closes(program.store)
+    assert "did not end in time" in caplog.text
+    over.set()
+
+
+async def test_a_program_that_can_not_start_closes_its_store(url: str) -> None:
+    def refused(lost: Callable[[RollcallError], None]) -> claims.Claim:
+        raise claims.taken_by_another()
+
+    program = Program(QUIET, open_store(url), SystemClock(), refused)
+    with pytest.raises(Unusable, match="Another Rollcall"):
+        await program.run(asyncio.Event())
+    assert await closes(program.store)
+
+
+class CountingClock(ManualClock):
+    """Notes how long it was asked to wait, and waits no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("ran", "grows"), [(59, True), (60, False)])
+async def test_the_waits_before_restarts_begin_anew_after_a_minute_of_health(
+    url: str, monkeypatch: pytest.MonkeyPatch, ran: float, grows: bool
+) -> None:
+    """Each time it runs so many seconds and fails. Waits are random up to a limit, here the limit itself."""
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    clock = CountingClock()
+    program = Program(QUIET, open_store(url), clock)
+
+    async def run() -> None:
+        clock.advance(seconds=ran)
+        if len(clock.waits) == 10:
+            raise asyncio.CancelledError
+        raise OSError("the gateway had a hiccup")
+
+    with pytest.raises(asyncio.CancelledError):
+        await program._again("x", run)
+    assert max(clock.waits) == (30 if grows else clock.waits[0])
+    assert clock.waits[0] <= 2
+    await program.store.close()
+
+
+# --- one running program a database ---
+
+
+def nobody(problem: RollcallError) -> None:
+    raise AssertionError(f"lost: {problem}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def claimable(request: pytest.FixtureRequest) -> str:
+    """A database of each kind."""
+    fixture = "url" if request.param == "sqlite" else "postgres_url"
+    made: str = request.getfixturevalue(fixture)
+    return made
+
+
+def test_a_database_is_claimed_once_and_again_after_its_release(
+    claimable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "TAKE_WITHIN", 0.3)
+    first = claim(claimable, nobody)
+    with pytest.raises(Unusable, match=r"Another Rollcall.* is running on this database.*Stop the other one"):
+        claim(claimable, nobody)
+    first.release()
+    claim(claimable, nobody).release()
+
+
+async def test_a_second_program_refuses_and_other_commands_work_beside_the_first(tmp_path: Path) -> None:
+    """kill -9 lets the database go at once."""
+    first, second = WholeProgram(tmp_path, {}), WholeProgram(tmp_path, {})
+    async with first:
+        second.key = first.key
+        with pytest.raises(AssertionError, match=r"expected 'listening', got ''"):
+            await second.start()
+        assert second.process is not None
+        assert await second.process.wait() == 1
+        assert first.process is not None
+        assert f"Another Rollcall (process {first.process.pid}) is running" in first.log.read_text()
+        assert await first._make_key()
+        url = first.config["database"]["url"]
+        checked = await asyncio.to_thread(check_database, url)
+        assert checked
+        assert all(line.startswith("ok") for line in checked)
+        await asyncio.to_thread(backup_database, url, tmp_path / "copy.sqlite3")
+        with closing(sqlite3.connect(tmp_path / "copy.sqlite3")) as copy:
+            assert copy.execute("SELECT count(*) FROM api_key").fetchone() == (2,)
+        await first.restart(kill=True)
+
+
+async def test_the_claim_is_taken_again_when_postgresql_ended_its_connection(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart of the server lets go of it; the program takes it back, and only that once."""
+    monkeypatch.setattr(claims, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(claims, "TAKE_WITHIN", 0.2)
+    held = claim(postgres_url, nobody)
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        holders = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        (before,) = other.execute(holders).fetchone() or (None,)
+        other.execute("SELECT pg_terminate_backend(%s)", (before,))
+        async with asyncio.timeout(5):
+            while (other.execute(holders).fetchone() or (before,)) == (before,):
+                await asyncio.sleep(0.02)
+    with pytest.raises(Unusable):
+        claim(postgres_url, nobody)
+    held.release()
+    claim(postgres_url, nobody).release()
+
+
+async def test_a_program_leaves_when_another_took_its_database(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the server was away. It says why."""
+    monkeypatch.setattr(claims, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(claims, "LOST_AFTER", 0.1)
+    monkeypatch.setattr(claims, "TAKE_WITHIN", 0.2)
+    ensure_schema(postgres_url)
+    program = Program(QUIET, open_store(postgres_url), SystemClock(), lambda lost: claim(postgres_url, lost))
+    up = asyncio.Event()
+    running = asyncio.ensure_future(program.run(asyncio.Event(), lambda _: up.set()))
+    await up.wait()
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        # In one transaction of the server's the other takes it at the moment it is free.
+        other.execute(
+            "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory';"
+            " PERFORM pg_advisory_lock(1380928620, hashtext(coalesce(current_schema(), ''))); END $$"
+        )
+        with pytest.raises(Unusable, match="Another Rollcall"):
+            async with asyncio.timeout(5):
+                await running
+
+
+# --- addresses that can't be used ---
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("foo=bar", "foo"),
+        ("connect_timeout=zz", "connect_timeout"),
+        ("keepalives_idle=zz", "keepalives_idle"),
+        ("sslmode=zz", "sslmode"),
+        ("foo=p@ss-word", ""),
+    ],
+)
+def test_a_wrong_option_of_an_address_is_named_and_no_password_is_shown(option: str, named: str) -> None:
+    with pytest.raises(Unusable, match=r"database\.url has ") as refused:
+        open_store(f"postgresql://rollcall:sesame-open@127.0.0.1:1/rollcall?{option}")
+    assert refused.value.field == "database.url"
+    assert f"can't use: {named}." in refused.value.sentence or not named
+    assert "sesame-open" not in refused.value.sentence
+    assert "ss-word" not in refused.value.sentence
+
+
+def test_a_database_in_memory_is_refused_before_a_file_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for address in ("sqlite:///:memory:", "sqlite://"):
+        with pytest.raises(Unusable, match="outlives it"):
+            ensure_schema(address)
+    assert list(tmp_path.iterdir()) == []
