@@ -191,21 +191,30 @@ class Ledger(Protocol):
     def setting(self, organization_id: str, key: str) -> str | None: ...
     def put_setting(self, organization_id: str, key: str, value: str, now: datetime) -> None: ...
     def claim_summary(self, organization_id: str, schedule: str, slot: str, now: datetime) -> bool:
-        """True for the one caller that may post this slot: a new row, or one whose claim of over
-        5 minutes ago was never finished and never begun to be sent."""
+        """True for the one caller that may post this slot: a new row, or one whose claim has lapsed
+        (5 minutes, or `release_summary`'s `until`) and that was never finished nor begun to be sent."""
         ...
 
     def begin_summary(self, organization_id: str, schedule: str, slot: str) -> None:
         """About to post: from here on a crash means "perhaps posted", and it is not posted again."""
         ...
 
-    def release_summary(self, organization_id: str, schedule: str, slot: str) -> None:
-        """It was certainly not posted: it may be claimed again at once."""
+    def release_summary(self, organization_id: str, schedule: str, slot: str, until: datetime) -> None:
+        """It was certainly not posted: it may be claimed again after `until`, also by another process."""
         ...
 
     def finish_summary(
-        self, organization_id: str, schedule: str, slot: str, message_id: str | None, now: datetime
-    ) -> None: ...
+        self,
+        organization_id: str,
+        schedule: str,
+        slot: str,
+        outcome: str,
+        now: datetime,
+        message_id: str | None = None,
+    ) -> None:
+        """The slot is over: `posted`, `refused`, `late` or `unknown` (perhaps posted)."""
+        ...
+
     def add_key(self, key: ApiKey) -> None: ...
     def keys(self, organization_id: str | None = None) -> Sequence[ApiKey]: ...
     def revoke_key(self, key_id: str, now: datetime) -> bool: ...

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from bot.config import Config, SummaryTable
 from bot.core import Rollcall
+from bot.domain.errors import RollcallError
 from bot.domain.facts import Presence
-from bot.domain.schedule import Schedule, Slot, due_slot
+from bot.domain.schedule import CATCH_UP, Schedule, Slot, due_slot
 from bot.domain.summary import Fold, fold
 from bot.message import Line, Message, Moment, Section, Strong, TimeStyle, Tone, words
 from bot.ports import ChatPlatform, RetryLater, Undeliverable
@@ -15,6 +16,16 @@ from bot.roster import Row
 
 log = logging.getLogger("rollcall.summaries")
 LOOKS_BACK = timedelta(hours=24)
+RETRY = timedelta(seconds=30)
+"""How long a platform that can't take it is left alone, where it does not say."""
+TROUBLES: Mapping[str, str] = {
+    "late": "the platform did not take it for an hour. The next one is tried at its time.",
+    "refused": "it can't be posted there. Invite the bot to that channel, or correct `channel` under "
+    "[[summary]]. The next one is tried at its time.",
+    "unknown": "posting it failed, and nobody knows whether it got there, so it is not tried again. The "
+    "next one is tried at its time; the log says more.",
+}
+"""What people are told of a summary that ended otherwise than posted."""
 NAMES = 20
 """Names in one group; more are counted."""
 
@@ -28,52 +39,78 @@ def schedules(config: Config) -> dict[str, Schedule]:
 
 
 async def post_due(core: Rollcall, platforms: Mapping[str, ChatPlatform]) -> int:
-    """Post every summary that is due and that nobody has posted. Answers how many were posted."""
+    """Post every summary that is due and that nobody has posted. Answers how many were posted.
+
+    What is in the way of one is told to people and never touches another.
+    """
     posted = 0
     times = schedules(core.config)
     for table in core.config.summary:
+        name, _, channel = table.channel.partition(":")
+        platform = platforms.get(name)
+        if platform is None:
+            _tell(
+                core,
+                table,
+                f"The summary {table.slug} can't be posted: the platform {name} does not run here. Set it "
+                "up, or correct `channel` under [[summary]].",
+            )
+            continue
         slot = due_slot(times[table.slug], core.clock.now())
-        if slot is not None and await _post(core, platforms, table, slot):
-            posted += 1
+        if slot is None:
+            continue
+        try:
+            posted += await _post(core, platform, channel, table, slot)
+        except RollcallError as problem:
+            log.warning("summary %s waits: %s", table.slug, problem.code)
+        except Exception:
+            log.exception("summary %s failed", table.slug)
     return posted
 
 
+def _tell(core: Rollcall, table: SummaryTable, trouble: str | None) -> None:
+    """A banner of this schedule's own, or None when a later one was posted."""
+    core.report(table.channel.partition(":")[0], f"summary:{table.slug}", trouble)
+
+
 async def _post(
-    core: Rollcall, platforms: Mapping[str, ChatPlatform], table: SummaryTable, slot: Slot
+    core: Rollcall, platform: ChatPlatform, channel: str, table: SummaryTable, slot: Slot
 ) -> bool:
-    name, _, channel = table.channel.partition(":")
-    platform = platforms.get(name)
-    if platform is None:
-        return False
-    now, organization_id = core.clock.now(), core.organization_id
-    if not await core.store.write(
-        lambda tx: tx.ledger.claim_summary(organization_id, slot.schedule, slot.name, now)
-    ):
+    now, key = core.clock.now(), (core.organization_id, slot.schedule, slot.name)
+    if not await core.store.write(lambda tx: tx.ledger.claim_summary(*key, now)):
         return False
     message = await compose(core, table, slot, now)
-    await core.store.write(lambda tx: tx.ledger.begin_summary(organization_id, slot.schedule, slot.name))
+    await core.store.write(lambda tx: tx.ledger.begin_summary(*key))
+    message_id = None
     try:
         message_id = await platform.post(channel, message)
-    except (RetryLater, Undeliverable) as problem:
-        log.warning("summary %s could not be posted: %s", slot.schedule, type(problem).__name__)
-        if isinstance(problem, RetryLater):
-            await core.store.write(
-                lambda tx: tx.ledger.release_summary(organization_id, slot.schedule, slot.name)
-            )
-        else:
-            core.report(
-                name,
-                None,
-                f"The summary {slot.schedule} can't be posted to {table.channel}: invite the bot to that "
-                "channel, or correct `channel` under [[summary]].",
-            )
-        return False
+        outcome = "posted"
+    except RetryLater as problem:
+        until = core.clock.now() + _wait(problem)
+        if until + RETRY < slot.due_at + CATCH_UP:
+            log.info("summary %s waits until %s", slot.schedule, until.isoformat())
+            await core.store.write(lambda tx: tx.ledger.release_summary(*key, until))
+            return False
+        outcome = "late"
+    except Undeliverable:
+        outcome = "refused"
+    except Exception:
+        log.exception("summary %s: posting it failed", slot.schedule)
+        outcome = "unknown"
     done = core.clock.now()
-    await core.store.write(
-        lambda tx: tx.ledger.finish_summary(organization_id, slot.schedule, slot.name, message_id, done)
-    )
-    log.info("summary posted", extra={"schedule": slot.schedule, "slot": slot.name})
-    return True
+    trouble = TROUBLES.get(outcome)
+    _tell(core, table, trouble and f"The summary {table.slug} for {table.channel}: {trouble}")
+    await core.store.write(lambda tx: tx.ledger.finish_summary(*key, outcome, done, message_id))
+    if outcome == "posted":
+        log.info("summary posted", extra={"schedule": slot.schedule, "slot": slot.name})
+    return outcome == "posted"
+
+
+def _wait(problem: RetryLater) -> timedelta:
+    """As long as the platform asks for; more than the time for catching up comes to the same."""
+    if problem.after is None:
+        return RETRY
+    return timedelta(seconds=min(max(problem.after, 0.0), CATCH_UP.total_seconds()))
 
 
 async def compose(core: Rollcall, table: SummaryTable, slot: Slot, now: datetime) -> Message:

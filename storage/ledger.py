@@ -101,9 +101,9 @@ SETTING = Statement(
 PUT_SETTING = upsert(tables.setting, change=("value", "updated_at"))
 CLAIM_SUMMARY = upsert(
     tables.summary_post,
-    change=("claimed_at",),
+    change=("claimed_until",),
     where=lambda new: (
-        (tables.summary_post.c.claimed_at < new.claimed_at - int(SUMMARY_CLAIM.total_seconds() * 1_000_000))
+        (tables.summary_post.c.claimed_until < new.claimed_until - SUMMARY_CLAIM // timedelta(microseconds=1))
         & tables.summary_post.c.begun.is_(False)
         & tables.summary_post.c.finished_at.is_(None)
     ),
@@ -117,10 +117,14 @@ BEGIN_SUMMARY = Statement(
     update(tables.summary_post).where(*_slot).values(named(tables.summary_post, "begun"))
 )
 RELEASE_SUMMARY = Statement(
-    delete(tables.summary_post).where(*_slot, tables.summary_post.c.finished_at.is_(None))
+    update(tables.summary_post)
+    .where(*_slot, tables.summary_post.c.finished_at.is_(None))
+    .values(named(tables.summary_post, "begun", "claimed_until"))
 )
 FINISH_SUMMARY = Statement(
-    update(tables.summary_post).where(*_slot).values(named(tables.summary_post, "message_id", "finished_at"))
+    update(tables.summary_post)
+    .where(*_slot)
+    .values(named(tables.summary_post, "message_id", "outcome", "finished_at"))
 )
 ADD_KEY = Statement(insert(tables.api_key).values(named(tables.api_key)))
 _keys = select(tables.api_key).order_by(tables.api_key.c.id)
@@ -276,9 +280,10 @@ class LedgerRows:
             organization_id=organization_id,
             schedule=schedule,
             slot=slot,
-            claimed_at=micros(now),
+            claimed_until=micros(now + SUMMARY_CLAIM),
             begun=False,
             message_id=None,
+            outcome=None,
             finished_at=None,
         )
         return claimed is not None
@@ -289,20 +294,34 @@ class LedgerRows:
             BEGIN_SUMMARY, the_organization=organization_id, the_schedule=schedule, the_slot=slot, begun=True
         )
 
-    def release_summary(self, organization_id: str, schedule: str, slot: str) -> None:
-        """It was certainly not posted: it may be claimed again at once. A finished one stays."""
-        self._sql.run(RELEASE_SUMMARY, the_organization=organization_id, the_schedule=schedule, the_slot=slot)
+    def release_summary(self, organization_id: str, schedule: str, slot: str, until: datetime) -> None:
+        """It was certainly not posted: it may be claimed again after `until`. A finished one stays."""
+        self._sql.run(
+            RELEASE_SUMMARY,
+            the_organization=organization_id,
+            the_schedule=schedule,
+            the_slot=slot,
+            begun=False,
+            claimed_until=micros(until),
+        )
 
     def finish_summary(
-        self, organization_id: str, schedule: str, slot: str, message_id: str | None, now: datetime
+        self,
+        organization_id: str,
+        schedule: str,
+        slot: str,
+        outcome: str,
+        now: datetime,
+        message_id: str | None = None,
     ) -> None:
-        """The slot is over: posted as `message_id`, or given up."""
+        """The slot is over, posted as `message_id` or not. See `bot.ports.Ledger`."""
         self._sql.run(
             FINISH_SUMMARY,
             the_organization=organization_id,
             the_schedule=schedule,
             the_slot=slot,
             message_id=message_id,
+            outcome=outcome,
             finished_at=micros(now),
         )
 

@@ -357,9 +357,10 @@ class SummaryPost(Row, table=True):
     organization_id: str = Field(primary_key=True, sa_type=Text)
     schedule: str = Field(primary_key=True, sa_type=Text)
     slot: str = Field(primary_key=True, sa_type=Text)
-    claimed_at: int = Field(sa_type=BigInteger)
+    claimed_until: int = Field(sa_type=BigInteger)
     begun: bool
     message_id: str | None = Field(sa_type=Text)
+    outcome: str | None = Field(sa_type=Text)
     finished_at: int | None = Field(sa_type=BigInteger)
 
 

@@ -19,6 +19,8 @@ from bot.config.values import DISCORD_NAMES, SLACK_NAMES
 from bot.domain.facts import OnReturn, Policy
 
 SLACK = {"bot_token": "xoxb-1", "app_token": "xapp-1"}
+BILLING = {"slug": "billing", "name": "Billing"}
+DAILY = {"slug": "s", "team": "billing", "at": "09:00"}
 CANARY = "canary-3f9a1c"
 """Stands in every secret; no error may show it."""
 
@@ -321,12 +323,27 @@ def test_names_are_checked_against_what_commands_are_called_by_default() -> None
             {"summary": [{"slug": "s", "team": "b", "channel": "slack:C", "at": "9 o'clock"}]},
             "summary.0.at: write a time of day such as 09:30",
         ),
+        (
+            {"team": [BILLING], "summary": [{**DAILY, "channel": "slack:C012AB3CD"}]},
+            'configuration: [[summary]] "s" names a channel of a platform without a table; add [slack], or '
+            "take a platform that has one: none yet",
+        ),
+        (
+            {"team": [BILLING], "summary": [{**DAILY, "channel": "matrix:!a"}], "discord": {"token": "x"}},
+            'configuration: [[summary]] "s" names a channel of a platform without a table; add '
+            "[platforms.…], or take a platform that has one: discord",
+        ),
         ({"http": {"port": 65536}}, "http.port: Input should be less than or equal to 65535"),
         ({"slack": {**SLACK, "polls_per_minute": 51}}, "slack.polls_per_minute: "),
     ],
 )
 def test_a_value_that_breaks_a_rule_is_named_with_the_rule(table: Mapping[str, Any], told: str) -> None:
     assert refused(table).startswith(told)
+
+
+def test_a_summary_may_go_to_a_platform_from_outside() -> None:
+    table = {"team": [BILLING], "summary": [{**DAILY, "channel": "matrix:!a"}], "platforms": {"matrix": {}}}
+    assert Config.model_validate(table).summary[0].channel == "matrix:!a"
 
 
 def test_a_wrong_day_is_told_once() -> None:

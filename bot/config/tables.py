@@ -175,8 +175,8 @@ class SummaryTable(Table):
 
     slug: Slug
     team: Slug
-    channel: str = Field(pattern=r"^(slack|discord|console):\S+$")
-    """`slack:C012AB3CD` or `discord:guild/channel`."""
+    channel: str = Field(pattern=r"^[^\s:]+:\S+$")
+    """`slack:C012AB3CD`, `discord:guild/channel`, or `name:…` of a platform with a `[platforms.name]`."""
     at: time
     days: tuple[Day, ...] = Field(("mon", "tue", "wed", "thu", "fri"), min_length=1)
     zone: Zone | None = None
@@ -219,4 +219,16 @@ class Config(Table):
             if summary.team not in teams:
                 known = ", ".join(sorted(teams)) or "none yet"
                 raise ValueError(f'[[summary]] "{summary.slug}" names team "{summary.team}"; known: {known}')
+        there = {name for name in ("discord", "slack") if getattr(self, name) is not None} | set(
+            self.platforms
+        )
+        for summary in self.summary:
+            platform = summary.channel.partition(":")[0]
+            if platform not in there:
+                table = f"[{platform}]" if platform in {"discord", "slack"} else "[platforms.…]"
+                known = ", ".join(sorted(there)) or "none yet"
+                raise ValueError(
+                    f'[[summary]] "{summary.slug}" names a channel of a platform without a table; add '
+                    f"{table}, or take a platform that has one: {known}"
+                )
         return self

@@ -198,16 +198,18 @@ async def test_a_summary_slot_is_claimed_by_one(store: Store) -> None:
     assert sorted(answers) == [False] * 7 + [True]
     assert not await claim(START + 5 * MINUTE)
     assert await claim(START + 5 * MINUTE + TICK)
-    await store.write(lambda tx: tx.ledger.release_summary(*slot))
-    assert await claim(START + 6 * MINUTE)
+    await store.write(lambda tx: tx.ledger.begin_summary(*slot))
+    await store.write(lambda tx: tx.ledger.release_summary(*slot, START + 20 * MINUTE))
+    assert not await claim(START + 20 * MINUTE), "told to wait"
+    assert await claim(START + 20 * MINUTE + TICK)
     await store.write(lambda tx: tx.ledger.begin_summary(*slot))
     assert not await claim(START + HOUR), "perhaps posted"
-    await store.write(lambda tx: tx.ledger.finish_summary(*slot, "msg_1", START + HOUR))
-    await store.write(lambda tx: tx.ledger.release_summary(*slot))
+    await store.write(lambda tx: tx.ledger.finish_summary(*slot, "posted", START + HOUR, "msg_1"))
+    await store.write(lambda tx: tx.ledger.release_summary(*slot, START + HOUR))
     assert not await claim(START + 2 * HOUR), "posted"
     assert await claim(START, "2026-03-03T09:00")
     await store.write(
-        lambda tx: tx.ledger.finish_summary("org_1", "morning", "2026-03-03T09:00", None, START)
+        lambda tx: tx.ledger.finish_summary("org_1", "morning", "2026-03-03T09:00", "refused", START)
     )
     assert not await claim(START + HOUR, "2026-03-03T09:00"), "given up"
 

@@ -1,0 +1,180 @@
+"""When a summary is tried again, when it is not, and what people are told of it."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from desk import Team, open_team
+
+from bot.message import Message
+from bot.ports import ChatPlatform, RetryLater, Undeliverable
+from bot.summaries import RETRY, post_due
+
+SLACK = {"bot_token": "xoxb-1", "app_token": "xapp-1"}
+DAILY = {"slug": "daily", "team": "support", "channel": "slack:C1", "at": "09:00"}
+
+
+class Slack:
+    """Takes posts, or raises what it is told to; it keeps when it was asked."""
+
+    name = "slack"
+    mounts: Mapping[str, Any] = {}
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+        self.problem: Exception | None = None
+        self.asked: list[float] = []
+        self.posted: list[str] = []
+
+    async def run(self) -> None:
+        raise AssertionError("nothing under test runs a platform")
+
+    async def send_direct(self, identity: object, workspace: object, message: Message) -> str:
+        raise AssertionError("a summary is no direct message")
+
+    async def post(self, channel: str, message: Message) -> str:
+        self.asked.append(self.team.clock.monotonic())
+        if self.problem is not None:
+            raise self.problem
+        self.posted.append(channel)
+        return str(len(self.posted))
+
+
+class Scene:
+    """A team with a daily summary at 09:00 UTC, which is now."""
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+        self.slack = Slack(team)
+        self.platforms: dict[str, ChatPlatform] = {"slack": self.slack}
+
+    async def look(self, **later: float) -> int:
+        """Look for what is due, now or so much later."""
+        self.team.clock.advance(**later)
+        return await post_due(self.team.desk, self.platforms)
+
+    async def looks(self, seconds: int) -> None:
+        """Look every 5 s, as the program does."""
+        for _ in range(0, seconds, 5):
+            await self.look(seconds=5)
+
+    @property
+    def banners(self) -> list[str]:
+        return [trouble.sentence for trouble in self.team.desk.troubles.values()]
+
+
+async def scene(*more: Mapping[str, str]) -> Scene:
+    return Scene(await open_team(slack=SLACK, summary=[DAILY, *more]))
+
+
+async def test_a_wait_the_platform_asks_for_is_kept() -> None:
+    at = await scene()
+    at.slack.problem = RetryLater(120)
+    began = at.team.clock.monotonic()
+    await at.look()
+    await at.looks(120)
+    assert [asked - began for asked in at.slack.asked] == [0]
+    await at.look(seconds=5)
+    assert [asked - began for asked in at.slack.asked] == [0, 125]
+    assert at.banners == []
+
+
+async def test_the_wait_holds_for_another_process_too() -> None:
+    """It stands in the database; so it outlives a restart."""
+    at = await scene()
+    at.slack.problem = RetryLater(120)
+    await at.look()
+    other = Scene(at.team)
+    assert await other.look(seconds=119) == 0
+    assert other.slack.asked == []
+    assert await other.look(seconds=2) == 1
+    assert other.slack.posted == ["C1"]
+
+
+async def test_a_platform_that_names_no_wait_is_left_alone_for_a_while() -> None:
+    at = await scene()
+    at.slack.problem = RetryLater()
+    await at.look()
+    await at.looks(60)
+    assert len(at.slack.asked) == 2
+    assert RETRY.total_seconds() == 30
+    at.slack.problem = None
+    await at.looks(60)
+    assert at.slack.posted == ["C1"]
+
+
+@pytest.mark.parametrize("after", [None, 50.0, 4000.0, float("inf"), -1.0])
+async def test_one_never_taken_is_given_up_and_told(after: float | None) -> None:
+    at = await scene()
+    at.slack.problem = RetryLater(after)
+    await at.look()
+    await at.looks(3590)
+    assert at.banners == [
+        "The summary daily for slack:C1: the platform did not take it for an hour. The next one is tried at "
+        "its time."
+    ]
+    at.slack.problem = None
+    assert await at.look() == 0
+    assert await at.look(days=1) == 1
+    assert at.banners == []
+
+
+async def test_a_failure_nobody_expected_closes_the_slot_and_is_told_until_the_next_success(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It may have been posted, so it is not posted again (I10)."""
+    at = await scene()
+    at.slack.problem = OSError("reset")
+    assert await at.look() == 0
+    (banner,) = at.banners
+    assert banner.startswith("The summary daily for slack:C1: posting it failed, and nobody knows")
+    assert "posting it failed" in caplog.text
+    at.slack.problem = None
+    await at.looks(600)
+    assert at.slack.posted == []
+    assert at.banners == [banner]
+    assert await at.look(days=1) == 1
+    assert at.banners == []
+
+
+async def test_a_channel_that_refuses_is_told_until_it_takes_one() -> None:
+    at = await scene()
+    at.slack.problem = Undeliverable()
+    await at.look()
+    await at.looks(60)
+    assert len(at.slack.asked) == 1
+    assert ["Invite the bot to that channel" in banner for banner in at.banners] == [True]
+    at.slack.problem = None
+    assert await at.look(days=1) == 1
+    assert at.banners == []
+
+
+async def test_one_summary_s_failure_neither_stops_nor_hides_another() -> None:
+    at = await scene({**DAILY, "slug": "second", "channel": "slack:C2"})
+    healthy = at.slack.post
+
+    async def post(channel: str, message: Message) -> str:
+        if channel == "C1":
+            raise OSError("reset")
+        return await healthy(channel, message)
+
+    at.slack.post = post  # type: ignore[method-assign]  # one channel fails
+    assert await at.look() == 1
+    assert at.slack.posted == ["C2"]
+    assert list(at.team.desk.troubles) == [("slack", "summary:daily")]
+
+
+async def test_a_platform_that_does_not_run_is_told_at_once_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also long before anything is due."""
+    at = await scene()
+    at.team.clock.advance(hours=10)
+    del at.platforms["slack"]
+    caplog.set_level(logging.WARNING, "rollcall")
+    for _ in range(5):
+        await at.look()
+    (banner,) = at.banners
+    assert banner.startswith("The summary daily can't be posted: the platform slack does not run here.")
+    assert caplog.text.count("does not run here") == 1
