@@ -61,6 +61,6 @@ def is_socket(descriptor: int) -> bool:
 
 if __name__ == "__main__":
     sys.path[0] = sys.argv[1]
-    print("\n".join(probe(sys.argv[2:])))  # noqa: T201
+    print("\n".join(probe(sys.argv[2:])))
     sys.stdout.flush()
     os._exit(0)  # a thread that was left running must not keep this one

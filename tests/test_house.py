@@ -23,7 +23,7 @@ LONGER_FOR_A_REASON = {
     "benchmarks/roster.py": "four measurements that share one made-up team",
     "storage/migrations/versions/0001_start.py": "every table at once; a migration is never edited again",
     "storage/tables.py": "every table on one page, because they are read against each other",
-    "tests/domain/naive_presence.py": "a second implementation, in one piece so that it can be checked by eye",
+    "tests/domain/naive_presence.py": "a second implementation, whole so that it can be checked by eye",
     "tests/domain/test_presence.py": "a sentence or more for each rule, in the order of the rules",
     "tests/domain/test_presence_properties.py": "one generator of histories and the properties it feeds",
     "tests/fakes/test_fake_discord.py": "the real client's whole conversation with the fake",
