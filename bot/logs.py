@@ -5,33 +5,49 @@ id through a command.
 """
 
 import logging
+import re
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 
 import structlog
 
 from bot.config import Config, LogTable
+
+REDACTED = "[secret]"
+
+QUIET_BELOW_INFO = ("aiohttp", "discord", "slack_bolt", "slack_sdk", "uvicorn")
+"""Libraries, with all their parts, whose debug lines hold tokens, headers and what people wrote."""
+TOKENS = re.compile(
+    r"(?P<before>/(?:webhooks|interactions)/\d+/|hooks\.slack\.com/\w+/|[?&]ticket=)[^\s\"'?&]{8,}"
+    r"|\bx(?:ox[a-z]|app)-[\w-]{8,}"
+)
+"""Secrets that platforms hand out while it runs: an interaction's, a response's, a socket's, a token."""
 
 
 class Redactor:
     """Replaces the configuration's secrets wherever they turn up: in messages, fields, tracebacks."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = [secret for secret in secrets if len(secret) >= 8]
+        # The longest first: what is left of one that holds another would tell the rest.
+        self._secrets = sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True)
 
     def clean(self, value: object) -> object:
-        """The value with every secret in it replaced, containers too."""
+        """The value with every secret in it replaced, containers too; other objects become their text,
+        as they would a step later."""
         if isinstance(value, str):
             for secret in self._secrets:
                 if secret in value:
-                    value = value.replace(secret, "[secret]")
-            return value
-        if isinstance(value, dict):
-            return {key: self.clean(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
+                    value = value.replace(secret, REDACTED)
+            return TOKENS.sub(_without, value)
+        if isinstance(value, Mapping):
+            return {self.clean(key): self.clean(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
             return [self.clean(item) for item in value]
-        return value
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self.clean(value.decode(errors="replace") if isinstance(value, bytes) else repr(value))
 
     def __call__(self, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for key, value in event.items():
@@ -39,16 +55,38 @@ class Redactor:
         return event
 
 
+def _without(found: re.Match[str]) -> str:
+    return f"{found['before'] or ''}{REDACTED}"
+
+
 def secrets_of(config: Config) -> list[str]:
     """Every secret the configuration holds."""
-    found = [config.database.url.get_secret_value()]
+    address = config.database.url.get_secret_value()
+    found = [address, *_passwords(address)]
     if config.discord:
         found.append(config.discord.token.get_secret_value())
     if config.slack:
         held = (config.slack.bot_token, config.slack.app_token, config.slack.signing_secret)
         found.extend(secret.get_secret_value() for secret in held if secret is not None)
-    password = found[0].partition("://")[2].rpartition("@")[0].partition(":")[2]
-    return [*found, password]
+    return found
+
+
+def _passwords(address: str) -> Iterator[str]:
+    """The passwords in a database's address, as they are written and as they are meant."""
+    rest = address.partition("://")[2]
+    before, _, query = rest.partition("?")
+    written = [rest.rpartition("@")[0].partition(":")[2], before.rpartition("@")[0].partition(":")[2]]
+    for option in query.split("&"):
+        name, _, value = option.partition("=")
+        if "password" in unquote(name):
+            written.append(value)
+    for password in filter(None, written):
+        yield from {password, unquote(password), unquote_plus(password)}
+
+
+def _worth_keeping(record: logging.LogRecord) -> bool:
+    """False for the libraries' debug lines, whatever level one of their loggers was set to."""
+    return record.levelno >= logging.INFO or record.name.partition(".")[0] not in QUIET_BELOW_INFO
 
 
 def set_up_logs(table: LogTable, secrets: Iterable[str] = ()) -> None:
@@ -78,8 +116,9 @@ def set_up_logs(table: LogTable, secrets: Iterable[str] = ()) -> None:
         ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    handler.addFilter(_worth_keeping)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(table.level.upper())
-    for noisy in ("apscheduler", "discord", "slack_bolt", "slack_sdk", "uvicorn", "alembic"):
+    for noisy in ("apscheduler", "alembic", *QUIET_BELOW_INFO):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
