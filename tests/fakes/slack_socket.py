@@ -155,7 +155,7 @@ class SocketMode:
             if connection.frozen:
                 if message.type is WSMsgType.CLOSE:
                     # Half-open: the goodbye is never answered, only the peer's own timeout ends it.
-                    while connection.frozen and connection.http.transport is not None:  # noqa: ASYNC110
+                    while connection.frozen and connection.http.transport is not None:
                         await asyncio.sleep(0.02)  # aiohttp tells nobody of a lost peer after its CLOSE
                     return
                 continue
