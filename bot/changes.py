@@ -18,8 +18,8 @@ from weakref import WeakValueDictionary
 from bot.domain.agent import Agent
 from bot.domain.errors import Conflict, NotFound, RollcallError, Unavailable
 from bot.domain.facts import Facts
+from bot.domain.transition import Notice, settle
 from bot.domain.transition import Step as Decision
-from bot.domain.transition import settle
 from bot.ports import Clock, Store, Transaction
 from bot.roster import Roster
 from bot.service import members
@@ -242,7 +242,7 @@ class Changes:
         agent = altered or self.roster.agent(agent_id)
         if agent is not None:
             self.roster.put(agent, saved, self.clock.now())
-        if step.changes:
+        if any(isinstance(change, Notice) for change in step.changes):
             self.notices_owed.set()
 
     async def _write(self, agent_ids: Sequence[str], operation: Callable[[Transaction], T]) -> T:

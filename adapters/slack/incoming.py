@@ -73,6 +73,9 @@ class Incoming:
             process_before_response=True,
             # `signed.py` has verified what comes by HTTP; Socket Mode needs no signature.
             request_verification_enabled=False,
+            # Each of Bolt's steps costs every command; these find nothing to do in what comes here.
+            ignoring_self_events_enabled=False,
+            attaching_function_token_enabled=False,
             logger=library_logger(),
         )
         self.app.command(ANYTHING)(self._on_command)

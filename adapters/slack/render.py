@@ -8,6 +8,7 @@ where they could take effect.
 
 import json
 import logging
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -32,6 +33,7 @@ BUTTONS, LABEL, VALUE, ACTION_ID = 5, 75, 2000, 255
 ACTION = "rollcall"
 JOINT = "\u200b"
 _LOOKALIKES = {"*": "\u2217", "_": "\u02cd", "~": "\u223c", "`": "\u02cb"}
+_MEANING = re.compile(r"[*_~`&<>]")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 log = logging.getLogger("rollcall.slack")
@@ -152,6 +154,8 @@ def _strong(span: Span) -> Span:
 
 def _plain(text: str) -> str:
     """One line without control characters and lone surrogates, which Slack's JSON can't carry."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text
     kept = (one for one in " ".join(text.split()) if unicodedata.category(one) not in {"Cc", "Cs"})
     edges = (text[:1].isspace(), text[-1:].isspace())
     inner = "".join(kept)
@@ -160,6 +164,8 @@ def _plain(text: str) -> str:
 
 def literal(text: str) -> str:
     """The text such that Slack shows it as it is: no mention, no link, no formatting."""
+    if not _MEANING.search(text):
+        return text
     shown = []
     for at, one in enumerate(text):
         inside = 0 < at < len(text) - 1 and text[at - 1].isalnum() and text[at + 1].isalnum()
@@ -228,7 +234,7 @@ def _packed(lines: Sequence[list[str]]) -> Iterator[str]:
 
 def _size(text: str) -> int:
     """In UTF-16 units, the way Slack's clients count: never less than the characters."""
-    return len(text) + sum(one > "\uffff" for one in text)
+    return len(text) if text.isascii() else len(text) + sum(one > "\uffff" for one in text)
 
 
 def _cut(text: str, most: int) -> str:
