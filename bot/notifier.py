@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from bot import replies
 from bot.core import Rollcall
@@ -15,10 +15,16 @@ from bot.roster import Row
 
 log = logging.getLogger("rollcall.notices")
 BATCH = 50
+AT_ONCE = 10
+"""Agents written to at the same time: one who can't be reached delays nobody, and no platform is flooded."""
+SEND_WITHIN = 30.0
+"""Seconds for one message: half of how long a notice is claimed (`bot.ports.Ledger.due_notices`)."""
 LOOK_AGAIN = 15.0
 """Seconds after which owed words are looked for without being woken: those to be tried again."""
 FIRST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(minutes=5)
+LONGEST_ASKED = timedelta(days=1)
+"""Longer than anything owed is worth sending, whatever a platform asks for."""
 
 
 class Notifier:
@@ -49,21 +55,48 @@ class Notifier:
         """Send one batch. True: it was full, so there may be more."""
         now, organization_id = self.core.clock.now(), self.core.organization_id
         owed = await self.core.store.write(lambda tx: tx.ledger.due_notices(organization_id, now, BATCH))
+        theirs: dict[str, list[NoticeRow]] = {}
         for notice in owed:
-            outcome = await self._send(notice)
-            if outcome is not None:
-                await self._finish(notice.id, outcome)
+            theirs.setdefault(notice.agent_id, []).append(notice)
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def tell(notices: Sequence[NoticeRow]) -> None:
+            async with room:
+                for notice in notices:
+                    await self._settle(notice)
+
+        # Each is waited for, whatever comes of the others: to cut one off would be to send it twice.
+        ended = await asyncio.gather(*map(tell, theirs.values()), return_exceptions=True)
+        for problem in ended:
+            if problem is not None:
+                raise problem
         return len(owed) == BATCH
+
+    async def _settle(self, notice: NoticeRow) -> None:
+        """Send one and keep what came of it, or when to try again."""
+        try:
+            outcome = await self._send(notice)
+        except RetryLater as problem:
+            await self._later(notice, problem.after or 0.0)
+        except Exception:
+            log.exception("a notice was not sent", extra={"notice": notice.id, "agent": notice.agent_id})
+            await self._later(notice)
+        else:
+            await self._finish(notice.id, outcome)
 
     async def _finish(self, notice_id: str, outcome: str) -> None:
         done = self.core.clock.now()
         await self.core.store.write(lambda tx: tx.ledger.finish_notice(notice_id, outcome, done))
 
-    async def _later(self, notice_id: str, due_at: datetime) -> None:
-        await self.core.store.write(lambda tx: tx.ledger.retry_notice(notice_id, due_at))
+    async def _later(self, notice: NoticeRow, after: float = 0.0) -> None:
+        """Later each time, and not before `after` seconds."""
+        doubled = FIRST_WAIT * 2 ** min(notice.attempts, 10)
+        asked = timedelta(seconds=min(after, LONGEST_ASKED.total_seconds()))
+        due_at = self.core.clock.now() + max(min(doubled, LONGEST_WAIT), asked)
+        await self.core.store.write(lambda tx: tx.ledger.retry_notice(notice.id, due_at))
 
-    async def _send(self, notice: NoticeRow) -> str | None:
-        """What came of it; None: it is tried again later."""
+    async def _send(self, notice: NoticeRow) -> str:
+        """What came of it. Raises RetryLater, and whatever a platform's own faults are."""
         now = self.core.clock.now()
         row = self.core.roster.row(notice.agent_id, now)
         message = replies.told(Told(notice.told), row) if row is not None else None
@@ -75,15 +108,10 @@ class Notifier:
             if platform is None or workspace is None:
                 continue
             try:
-                await platform.send_direct(identity, workspace, message)
+                async with asyncio.timeout(SEND_WITHIN):
+                    await platform.send_direct(identity, workspace, message)
             except Undeliverable:
                 continue
-            except RetryLater as problem:
-                wait = min(FIRST_WAIT * 2**notice.attempts, LONGEST_WAIT)
-                if problem.after is not None:
-                    wait = max(wait, timedelta(seconds=problem.after))
-                await self._later(notice.id, now + wait)
-                return None
             return "sent"
         log.info("an agent can't be reached by direct message", extra={"agent": notice.agent_id})
         return "unreachable"
