@@ -77,6 +77,7 @@ class Program:
         self.core = Desk(config, store, clock)
         self.platforms: Mapping[str, ChatPlatform] = {}
         self.http: HttpServer | None = None
+        self._leaving = False
 
     async def run(self, stop: asyncio.Event, started: Callable[["Program"], None] | None = None) -> None:
         """Start, serve until `stop` is set, and leave in order. `started` is called once it listens.
@@ -153,7 +154,10 @@ class Program:
 
         def said(state: RetryCallState) -> None:
             problem = state.outcome.exception() if state.outcome is not None else None
-            log.error("%s failed and is started again", name, exc_info=problem)
+            if self._leaving:  # what it stood on is being taken away; it is cancelled in a moment
+                log.info("%s failed while the program leaves", name, exc_info=problem)
+            else:
+                log.error("%s failed and is started again", name, exc_info=problem)
 
         await AsyncRetrying(
             sleep=self.clock.sleep,
@@ -194,6 +198,7 @@ class Program:
         """
         until = asyncio.get_running_loop().time() + LEAVE_WITHIN
         was_ready, self.core.ready = self.core.ready, False
+        self._leaving = True
         try:
             if self.http is not None:
                 await _within(HTTP_WITHIN, "HTTP", self.http.stop())
