@@ -66,20 +66,32 @@ def me(
     return Message(tuple(lines), tuple(sections), buttons, TONES[verdict.presence], (words(about, 200),))
 
 
-def _because(row: Row) -> Line:
+BECAUSE: Mapping[str, tuple[str, str]] = {
+    "signed_off": ("you signed off", "they signed off"),
+    "disconnected": ("{platform} says you left", "{platform} says they left"),
+    "check_in_lapsed": (
+        "it was long since you said you're there",
+        "it was long since they said they're there",
+    ),
+    "unobserved": ("nobody has seen you for too long", "nobody has seen them for too long"),
+    "not_connected": ("not connected yet", "not connected yet"),
+    "removed": ("you left the workspace you were seen in", "they left the workspace they were seen in"),
+    "switched_off": (
+        "that platform no longer tells who is there",
+        "that platform no longer tells who is there",
+    ),
+    "returned": ("you came back after a longer absence", "they came back after a longer absence"),
+    "not_set": ("you have not said otherwise yet", "they have not said otherwise yet"),
+}
+"""Why a presence is as it is, by the verdict's reason: said to the agent, and said of them."""
+
+
+def _because(row: Row, *, of_them: bool = False) -> Line:
     verdict = row.verdict
-    said = {
-        "signed_off": ": you signed off",
-        "disconnected": f": {platform_name(verdict.source)} says you left",
-        "check_in_lapsed": ": it was long since you said you're there",
-        "unobserved": ": nobody has seen you for too long",
-        "not_connected": ": not connected yet",
-        "removed": ": you left the workspace you were seen in",
-        "switched_off": ": that platform no longer tells who is there",
-        "returned": ": you came back after a longer absence",
-        "not_set": ": you have not said otherwise yet",
-    }.get(verdict.reason, "")
-    spans: list[object] = [said] if said else []
+    spans: list[object] = []
+    if verdict.reason in BECAUSE:
+        sentence = BECAUSE[verdict.reason][of_them]
+        spans.append(": " + sentence.format(platform=platform_name(verdict.source)))
     if verdict.presence is Presence.AWAY and row.facts.intent.until_at is not None:
         spans += [" until ", Moment(row.facts.intent.until_at)]
     if verdict.note:
@@ -155,17 +167,8 @@ def why(row: Row, reasons: Sequence[Reason]) -> Message:
     for reason in reasons:
         line: Line = ("• ", REASONS[reason])
         if reason in {Reason.OFFLINE, Reason.AWAY}:
-            line = (*line, " since ", Moment(row.since, TimeStyle.DATE_TIME), *_because_they(row))
+            line = (*line, " since ", Moment(row.since, TimeStyle.DATE_TIME), *_because(row, of_them=True))
         elif reason is Reason.AT_CAPACITY:
             line = (*line, f" ({row.load} of {row.agent.capacity})")
         lines.append(line)
     return Message(tuple(lines), tone=TONES[row.verdict.presence])
-
-
-def _because_they(row: Row) -> Line:
-    return tuple(
-        span.replace("you have", "they have").replace("you're", "they're").replace("you ", "they ")
-        if isinstance(span, str) and span.startswith(": ") and span != ": "
-        else span
-        for span in _because(row)
-    )

@@ -264,7 +264,8 @@ def broken(request_id: str) -> Message:
     """Something failed that should not: say so, and what to quote."""
     return Message(
         (
-            ("That didn't work, and it's our fault. Nothing was changed; please try again.",),
+            ("Something failed, and it's our fault. What you asked for may or may not have been done.",),
+            ("Please look how things are, and try again if it wasn't.",),
             ("If it goes on, tell whoever runs Rollcall: request ", Code(request_id), "."),
         ),
         tone=Tone.PROBLEM,
