@@ -81,3 +81,13 @@ def taken() -> Conflict:
         "Somebody else added the same thing at the same moment, so nothing was changed. "
         "Look again and try once more."
     )
+
+
+def taken_by_another(holder: str = "") -> Unusable:
+    """The refusal to run beside another."""
+    return Unusable(
+        f"Another Rollcall{holder} is running on this database, so this one does not: both would answer "
+        "every command and post every summary. Stop the other one, or give this one a database of its own "
+        "(database.url).",
+        field="database.url",
+    )

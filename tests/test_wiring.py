@@ -20,6 +20,7 @@ from bot.domain.errors import RollcallError
 from bot.ports import Store
 from bot.wiring import Program, backup_database, check_database
 from storage import claim as claims
+from storage import errors, postgres_claim
 from storage.claim import claim
 from storage.database import ensure_schema, open_store
 from storage.errors import Unusable
@@ -100,7 +101,7 @@ async def test_a_step_that_never_ends_does_not_keep_the_program(
 
 async def test_a_program_that_can_not_start_closes_its_store(url: str) -> None:
     def refused(lost: Callable[[RollcallError], None]) -> claims.Claim:
-        raise claims.taken_by_another()
+        raise errors.taken_by_another()
 
     program = Program(QUIET, open_store(url), SystemClock(), refused)
     with pytest.raises(Unusable, match="Another Rollcall"):
@@ -160,7 +161,7 @@ def claimable(request: pytest.FixtureRequest) -> str:
 def test_a_database_is_claimed_once_and_again_after_its_release(
     claimable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "TAKE_WITHIN", 0.3)
+    monkeypatch.setattr(claims, "TRIES", 2)
     first = claim(claimable, nobody)
     with pytest.raises(Unusable, match=r"Another Rollcall.* is running on this database.*Stop the other one"):
         claim(claimable, nobody)
@@ -194,8 +195,8 @@ async def test_the_claim_is_taken_again_when_postgresql_ended_its_connection(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restart of the server lets go of it; the program takes it back, and only that once."""
-    monkeypatch.setattr(claims, "LOOK_EVERY", 0.05)
-    monkeypatch.setattr(claims, "TAKE_WITHIN", 0.2)
+    monkeypatch.setattr(postgres_claim, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(claims, "TRIES", 2)
     held = claim(postgres_url, nobody)
     with psycopg.connect(postgres_url, autocommit=True) as other:
         holders = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
@@ -214,9 +215,9 @@ async def test_a_program_leaves_when_another_took_its_database(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the server was away. It says why."""
-    monkeypatch.setattr(claims, "LOOK_EVERY", 0.05)
-    monkeypatch.setattr(claims, "LOST_AFTER", 0.1)
-    monkeypatch.setattr(claims, "TAKE_WITHIN", 0.2)
+    monkeypatch.setattr(postgres_claim, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(postgres_claim, "LOST_AFTER", 0.1)
+    monkeypatch.setattr(claims, "TRIES", 2)
     ensure_schema(postgres_url)
     program = Program(QUIET, open_store(postgres_url), SystemClock(), lambda lost: claim(postgres_url, lost))
     up = asyncio.Event()

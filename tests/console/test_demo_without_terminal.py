@@ -123,3 +123,17 @@ def test_it_leaves_quietly_when_nobody_reads_any_more(tmp_path: Path) -> None:
         assert demo.stderr is not None
         assert demo.stderr.read() == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_needs_no_driver_of_postgresql() -> None:
+    """`pip install .` brings none: only the extra does."""
+    without = "import sys; sys.modules['psycopg'] = None; from bot.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", without, "demo", "--seconds", "0.2"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
