@@ -238,8 +238,8 @@ class Store(Protocol):
     async def write(self, operation: Callable[[Transaction], T]) -> T:
         """Runs it and answers once it is durable. Whatever it raises undoes it alone.
 
-        Raises Unavailable when the database can't be written (full, locked for over 2 s, gone):
-        nothing of the operation is kept.
+        Raises Unavailable when the database can't be written (full, locked for over 2 s, gone). Nothing of
+        the operation is kept then, but where the sentence says that it may have been: read again.
         """
         ...
 
