@@ -179,9 +179,9 @@ class WholeProgram:
         return answer.json()
 
     async def presence_of(self, name: str) -> str:
-        """What the API says of an agent by name: available, away or offline."""
-        agents = (await self.get("/v1/agents"))["agents"]
-        return str(next(agent["presence"] for agent in agents if agent["name"] == name))
+        """What the API says of an agent by name: available, away or offline; nobody if there is none."""
+        about = await self._about(name)
+        return str(about["presence"]) if about is not None else "nobody"
 
     async def until_presence(self, name: str, presence: str, within: float = 5.0) -> None:
         """Wait until the API says so. Real seconds."""
@@ -189,18 +189,22 @@ class WholeProgram:
             while await self.presence_of(name) != presence:
                 await asyncio.sleep(0.02)
 
+    async def _about(self, name: str) -> dict[str, Any] | None:
+        agents: list[dict[str, Any]] = (await self.get("/v1/agents"))["agents"]
+        return next((agent for agent in agents if agent["name"] == name), None)
+
     async def about(self, name: str) -> dict[str, Any]:
         """All that the API tells of an agent."""
-        agents = (await self.get("/v1/agents"))["agents"]
-        found: dict[str, Any] = next(agent for agent in agents if agent["name"] == name)
-        return found
+        about = await self._about(name)
+        assert about is not None, f"nobody is called {name}"
+        return about
 
     async def until_about(self, name: str, true: Callable[[dict[str, Any]], bool], what: str) -> None:
         """Wait until the API says so of an agent. Real seconds."""
-        about: dict[str, Any] = {}
+        about: dict[str, Any] | None = None
         try:
             async with asyncio.timeout(5):
-                while not true(about := await self.about(name)):
+                while (about := await self._about(name)) is None or not true(about):
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise AssertionError(f"waited in vain for {what}: {about}") from None
