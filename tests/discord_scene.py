@@ -78,9 +78,12 @@ class DiscordScene:
         return datetime.now(UTC) + timedelta(seconds=self.program.ahead)
 
     async def until_feed(self, state: str, step: float = 2.0) -> None:
-        """Move the clock on until the server's feed is so: reconnecting waits by the program's clock."""
+        """Move the clock on until the server's feed is so: reconnecting waits by the program's clock, but the
+        way to Discord and back takes real time."""
         async with asyncio.timeout(10):
-            while await self.feed_state() != state:
+            while True:
+                with suppress(TimeoutError):
+                    return await self.feed(state, within=0.3)
                 await self.advance(step)
 
     async def until_live(self, *, identifies: int) -> None:
@@ -88,7 +91,7 @@ class DiscordScene:
         async with asyncio.timeout(10):
             while True:
                 with suppress(TimeoutError):
-                    return await self.fake.connected(identifies=identifies, timeout=0.5)
+                    return await self.fake.connected(identifies=identifies, timeout=0.3)
                 await self.advance(1)
 
     # --- what people do ---
@@ -110,6 +113,7 @@ class DiscordScene:
 
     async def on_the_link_alone(self, person: User, name: str) -> None:
         """Available without a check-in: gone past the grace, which ends it, and back a little later."""
+        await self.watched(name)
         self.fake.set_presence(person, "offline")
         await self.lost(name)
         await self.advance(61)
@@ -136,6 +140,17 @@ class DiscordScene:
         """Wait until the API says so of an agent."""
         await self.program.until_about(name, true, what)
 
+    async def watched(self, *names: str) -> None:
+        """Wait until Discord's answers about these new agents are in: they are seen as connected."""
+        async with asyncio.timeout(5):
+            while not set(names) <= {
+                name
+                for (name,) in self.program.rows(
+                    "SELECT agent.name FROM link JOIN agent ON agent.id = agent_id WHERE state = 'connected'"
+                )
+            }:
+                await asyncio.sleep(0.02)
+
     async def lost(self, name: str) -> None:
         """Wait until a disconnect has arrived: presence stands, but no new work comes."""
         await self.until_about(name, lambda agent: not agent["routable"], f"{name} to be suspect")
@@ -148,15 +163,28 @@ class DiscordScene:
         """The banners."""
         return await self.program.troubles()
 
+    async def until_trouble(self, *words: str) -> str:
+        """Wait until the banners say all of it; answers them in one. Real seconds."""
+        async with asyncio.timeout(5):
+            while not all(word in " ".join(await self.troubles()) for word in words):
+                await asyncio.sleep(0.02)
+        return " ".join(await self.troubles())
+
+    async def until_no_trouble(self) -> None:
+        """Wait until there is no banner. Real seconds."""
+        async with asyncio.timeout(5):
+            while await self.troubles():
+                await asyncio.sleep(0.02)
+
     async def feed_state(self) -> str:
         """live, stale, down, or none if the server has no feed."""
         feeds = (await self.program.get("/v1/availability"))["feeds"]
         states = [feed["state"] for feed in feeds if feed["workspace"] == str(self.guild.id)]
         return str(states[0]) if states else "none"
 
-    async def feed(self, state: str) -> None:
+    async def feed(self, state: str, within: float = 5.0) -> None:
         """Wait until the server's feed is so. Real seconds."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(within):
             while await self.feed_state() != state:
                 await asyncio.sleep(0.02)
 

@@ -60,6 +60,7 @@ class Connection:
         self.socket = socket
         self.silent = False
         self.withholds = False
+        self.closes = False
         self.session: Session | None = None
         self.commands: deque[float] = deque(maxlen=COMMANDS_A_MINUTE)
         self._request = request
@@ -72,6 +73,7 @@ class Connection:
 
     def close(self, code: int) -> None:
         """Close in good order, after what is already on its way."""
+        self.closes = True
         self._outbox.put_nowait(code)
 
     def abort(self) -> None:

@@ -64,7 +64,7 @@ async def test_a_disconnect_shorter_than_the_grace_is_noticed_by_nobody(tmp_path
         await scene.ready()
         for agent in (maria, ben):
             await scene.say(agent, "available")
-        await scene.until_about("Maria", lambda agent: agent["confirmed"], "Maria to be seen")
+        await scene.watched("Maria")
         before = scene.history("Maria")
 
         scene.fake.set_presence(maria, "offline")

@@ -117,7 +117,7 @@ async def test_an_agent_asks_how_they_are_seen_and_why(tmp_path: Path) -> None:
         maria, ben = scene.agent("Maria"), scene.agent("Ben", status="offline")
         await scene.ready()
         await scene.say(maria, "available")
-        await scene.until_about("Maria", lambda agent: agent["last_seen_at"], "Maria to be seen")
+        await scene.watched("Maria")
         me = (await scene.say(maria, "presence me")).text
         assert "You're **Available** since <t:" in me
         assert "New chats can come to you." in me

@@ -22,7 +22,7 @@ async def test_a_restart_in_the_middle_of_a_grace_and_of_an_away(tmp_path: Path,
             await scene.say(person, "available")
         timed = await scene.say(ben, "away", until="30m", reason="lunch")
         by_hand = await scene.say(kim, "away", reason="training")
-        await scene.until_about("Ann", lambda agent: agent["last_seen_at"], "Ann to be seen")
+        await scene.watched(*names)
         scene.fake.set_presence(maria, "offline")
         await scene.lost("Maria")
         await scene.advance(20)

@@ -159,7 +159,7 @@ async def test_http_answers_while_discord_is_down_from_the_start(tmp_path: Path)
             await scene.until(lambda: bool(scene.fake.commands(scene.guild)), "the commands")
             await scene.say(maria, "available")
             await scene.agrees(maria, "Maria", "available")
-            assert await scene.troubles() == []
+            await scene.until_no_trouble()
 
 
 async def test_without_any_platform_the_api_serves_alone(tmp_path: Path) -> None:
@@ -180,9 +180,7 @@ async def test_no_secret_is_ever_told(tmp_path: Path) -> None:
         await scene.say(maria, "available", note=token)
         # Whatever a log quotes may hold it: here a server's name, in a banner.
         scene.fake.outage(scene.fake.add_guild(token))
-        async with asyncio.timeout(5):
-            while not await scene.troubles():
-                await asyncio.sleep(0.02)
+        await scene.until_trouble("Discord has an outage")
         # Everything that may quote what it was given: a refused connection, a 5xx, a revoked token.
         scene.fake.fail("PUT *", 500, times=1, message=token)
         scene.fake.drop_connections()
