@@ -163,12 +163,14 @@ class DiscordScene:
         """The banners."""
         return await self.program.troubles()
 
-    async def until_trouble(self, *words: str) -> str:
-        """Wait until the banners say all of it; answers them in one. Real seconds."""
+    async def until_trouble(self, *words: str) -> None:
+        """Wait until the banners say all of it. Real seconds."""
         async with asyncio.timeout(5):
-            while not all(word in " ".join(await self.troubles()) for word in words):
+            while True:
+                told = " ".join(await self.troubles())
+                if all(word in told for word in words):
+                    return
                 await asyncio.sleep(0.02)
-        return " ".join(await self.troubles())
 
     async def until_no_trouble(self) -> None:
         """Wait until there is no banner. Real seconds."""

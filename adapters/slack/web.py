@@ -132,7 +132,8 @@ class Web:
         status = getattr(response, "status_code", None) or getattr(response, "status", 0)
         data = getattr(response, "data", None)
         said = data if isinstance(data, dict) else {}
-        error = str(said.get("error") or f"HTTP {status}")
+        # It goes into logs and banners, and some proxies quote what they were sent.
+        error = _SECRET.sub("[secret]", str(said.get("error") or f"HTTP {status}"))[:100]
         if status == 429 or error == "ratelimited":
             after = _seconds(response.headers.get("Retry-After"))
             self._not_before[method] = self._clock.monotonic() + after

@@ -165,7 +165,7 @@ async def test_fault_16_slack_that_limits_fails_and_drags_delays_a_word_and_lose
             assert "Your time away is over" in word.shown
 
         # A Slack that drags: who is known is answered at once, who is new a little later.
-        scene.fake.slow("*", 2.2)
+        scene.fake.slow("*", 3.5)
         assert (await scene.say(maria, "brb", "tea")).latency < 0.5
         assert await quick_availability(scene) == {"ben"}
         new = await scene.say(kim, "available")
@@ -285,6 +285,33 @@ async def test_fault_28_and_29_what_people_write_is_shown_as_written_and_pings_n
         await scene.word(people[1], "Your time away is over")
         assert len((await scene.program.get("/v1/agents"))["agents"]) == len(people)
         assert [line for line in scene.program.logged() if line["level"] == "error"] == []
+
+
+async def test_fault_35_no_secret_is_told_even_where_slack_or_a_proxy_quotes_it(tmp_path: Path) -> None:
+    """Not in a log at its most talkative, a banner, a metric or an error; the scene looks at all messages."""
+    async with slack_scene(tmp_path) as scene, scene.program:
+        maria = scene.member("maria")
+        await scene.ready()
+        await scene.say(maria, "available")
+        await scene.say(maria, "brb", "5m")
+        quoted = f"no {scene.fake.bot_token} {scene.fake.app_token} allowed"
+        scene.fake.fail("chat.postMessage", error=quoted)
+        scene.fake.fail("users.getPresence", error=quoted, times=None)
+        scene.fake.fail("apps.connections.open", error=quoted, times=None)
+        scene.fake.drop_sockets()
+        await scene.advance(5 * MINUTE + 1)
+        await scene.fake.wait_for_call("chat.postMessage")
+        async with asyncio.timeout(10):
+            while "Slack gives no socket (no [secret]" not in " ".join(await scene.program.troubles()):
+                await scene.advance(5)
+        told = scene.program.log.read_text()
+        assert "chat.postMessage was refused: no [secret]" in told
+        headers = {"Authorization": f"Bearer {scene.program.key}"}
+        async with httpx.AsyncClient(base_url=scene.program.address) as client:
+            for path in ("/v1/availability", "/v1/agents", "/metrics", "/readyz", "/openapi.json"):
+                told += (await client.get(path, headers=headers)).text
+        for secret in (scene.fake.bot_token, scene.fake.app_token, scene.program.key):
+            assert secret not in told
 
 
 async def test_fault_18_a_member_is_renamed_moves_and_is_deactivated(tmp_path: Path) -> None:
