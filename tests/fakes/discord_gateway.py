@@ -115,6 +115,7 @@ class Gateway:
             self.connections.discard(connection)
             if connection.session is not None and connection.session.connection is connection:
                 connection.session.connection = None
+            self.changed()
             if connection.closes:
                 # The line stays until the other side has answered, or the code would be lost with it.
                 await asyncio.wait({writer}, timeout=1.0)
