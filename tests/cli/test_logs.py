@@ -46,6 +46,12 @@ def lines(form: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     """Logging as the program sets it up, at debug; answers what was written. Put back at the end."""
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
+    # Whatever tests before this one left behind must not decide what is logged here.
+    logging.disable(logging.NOTSET)
+    for name in ("rollcall", "rollcall.tests", *LIBRARIES):
+        logger = logging.getLogger(name)
+        logger.disabled, logger.propagate = False, True
+        logger.setLevel(logging.NOTSET)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in (*LIBRARIES, "apscheduler", "alembic")}
