@@ -109,16 +109,13 @@ class Gateway:
                 self._receive(connection, message.data)
                 self.changed()
             said_goodbye = message.type is WSMsgType.CLOSE and message.data in _ENDS_SESSION
-            if said_goodbye and connection.session is not None:
+            if said_goodbye and not connection.closes and connection.session is not None:
                 self.sessions.pop(connection.session.id, None)
         finally:
             self.connections.discard(connection)
             if connection.session is not None and connection.session.connection is connection:
                 connection.session.connection = None
             self.changed()
-            if connection.closes:
-                # The line stays until the other side has answered, or the code would be lost with it.
-                await asyncio.wait({writer}, timeout=1.0)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             self.changed()

@@ -85,8 +85,12 @@ class Connection:
         while True:
             item = await self._outbox.get()
             if isinstance(item, int):
-                await self.socket.close(code=item)
-                return
+                # Only the frame: `socket.close` cuts the line at once while somebody receives, and then the
+                # code is lost with it. The client's answer ends the connection.
+                assert self.socket._writer is not None
+                await self.socket._writer.close(item)
+                await asyncio.sleep(1.0)
+                return self.abort()
             text = json.dumps(item)
             if self._deflate is None:
                 await self.socket.send_str(text)
