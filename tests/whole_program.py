@@ -18,7 +18,7 @@ from program_nursery import Born
 from bot.config import load_config
 from bot.ports import Transaction
 from bot.service import keys, members
-from bot.wiring import open_program
+from bot.wiring import check_database, open_program
 
 
 class Stretch(NamedTuple):
@@ -221,6 +221,11 @@ class WholeProgram:
         """What the database holds, asked past the program."""
         with closing(sqlite3.connect(self.folder / "rollcall.sqlite3")) as database:
             return database.execute(sql, values).fetchall()
+
+    def broken(self) -> list[str]:
+        """What `rollcall db check` finds broken, without the time another process takes."""
+        url: str = self.config["database"]["url"]
+        return [line for line in check_database(url) if not line.startswith("ok: ")]
 
     def history(self, name: str) -> list[Stretch]:
         """An agent's intervals, oldest first, as they stand in the database."""
