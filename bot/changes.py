@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -24,6 +24,7 @@ from bot.ports import Clock, Store, Transaction
 from bot.roster import Roster
 from bot.service import members
 from bot.service import presence as service
+from bot.service.deliveries import is_first
 from bot.service.presence import Step, needs_storing
 
 T = TypeVar("T")
@@ -32,8 +33,6 @@ BATCH = 500
 """Agents in one transaction when many change together: a few milliseconds of the writer's time."""
 TRIES = 5
 """How often a change is decided anew when other processes keep changing the same agent."""
-REMEMBER_DELIVERIES = timedelta(hours=25)
-"""Slack redelivers for an hour, and events of an hour's outage come for a day at most."""
 
 Decide = Callable[[Facts, datetime], Decision]
 DecideEach = Callable[[Facts, datetime, Agent], Decision]
@@ -106,7 +105,7 @@ class Changes:
         self, step: Step, now: datetime, delivery: str, alter: Alter | None, tx: Transaction
     ) -> tuple[Facts | None, Agent | None]:
         """The facts as stored (None: this delivery was here before) and the agent, if altered."""
-        if not self._is_new(tx, delivery, now):
+        if not is_first(tx, self.organization_id, delivery, now):
             return None, None
         agent = None
         if alter is not None:
@@ -120,11 +119,6 @@ class Changes:
             raise NotFound("There is no such agent any more.")
         return alter(agent)
 
-    def _is_new(self, tx: Transaction, delivery: str, now: datetime) -> bool:
-        if not delivery:
-            return True
-        return tx.ledger.first_time(self.organization_id, delivery, now, now + REMEMBER_DELIVERIES)
-
     async def agent(
         self, agent_id: str, alter: Alter, actor: str, kind: str = "agent.updated", delivery: str = ""
     ) -> Agent:
@@ -135,7 +129,7 @@ class Changes:
     async def _agent(self, agent_id: str, alter: Alter, actor: str, kind: str, delivery: str) -> Agent:
         def operation(tx: Transaction) -> Agent | None:
             now = self.clock.now()
-            if not self._is_new(tx, delivery, now):
+            if not is_first(tx, self.organization_id, delivery, now):
                 return tx.members.agent(agent_id)
             stored = tx.members.agent(agent_id)
             renewed = self._altered(tx, agent_id, alter)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from bot.wiring import Program
 
 T = TypeVar("T")
-ORGANIZATION = "default"
-"""The slug of the organization that `run` serves (`bot.service.members.prepare`)."""
+
 CONFIG = click.option(
     "--config",
     "path",
@@ -129,6 +128,7 @@ def key() -> None:
 def key_create(path: Path | None, name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make a key and print it, alone, on standard output. It is shown this once."""
     from bot.service import keys
+    from bot.service.members import ORGANIZATION
 
     lasts = timedelta(days=days) if days else None
 
@@ -146,6 +146,7 @@ def key_create(path: Path | None, name: str, scopes: tuple[str, ...], days: int 
 @CONFIG
 def key_list(path: Path | None) -> None:
     """All keys, without their secrets."""
+    from bot.service.members import ORGANIZATION
 
     def look(tx: "Transaction", config: "Config", now: datetime) -> list[str]:
         organization_id = tx.members.organization(ORGANIZATION)
@@ -172,6 +173,7 @@ def _key_line(row: "ApiKey", now: datetime) -> str:
 def key_revoke(path: Path | None, key_id: str) -> None:
     """Revoke a key by its id (as `key list` shows it), at once."""
     from bot.service import keys
+    from bot.service.members import ORGANIZATION
 
     def end(tx: "Transaction", config: "Config", now: datetime) -> bool:
         organization_id = tx.members.organization(ORGANIZATION)

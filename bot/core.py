@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bot.changes import REMEMBER_DELIVERIES, Changes
+from bot.changes import Changes
 from bot.config import Config
 from bot.domain.agent import Agent, Skill, Team, Workspace
 from bot.domain.errors import Unavailable
@@ -20,6 +20,7 @@ from bot.domain.transition import Step as Decision
 from bot.ports import Clock, Load, Profile, Sighting, Store, Tracked, Transaction
 from bot.roster import Roster
 from bot.service import members
+from bot.service.deliveries import is_first
 
 log = logging.getLogger("rollcall.core")
 IDENTIFIES_A_DAY = 900
@@ -71,17 +72,16 @@ class Rollcall:
         now = self._clock.now()
         self.organization_id = await self.store.write(lambda tx: members.prepare(tx, self.config, now))
         self.changes.organization_id = self.organization_id
-        await self.store.write(
-            lambda tx: members.apply_configuration(tx, self.organization_id, self.config, now)
-        )
         organization_id = self.organization_id
+        everyone = await self.store.write(
+            lambda tx: members.apply_configuration(tx, organization_id, self.config, now)
+        )
         known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
         self.workspaces = {workspace.id: workspace for workspace in known}
         self.teams = await self.store.read(lambda tx: tx.members.teams(organization_id))
         self.skills = await self.store.read(lambda tx: tx.members.skills(organization_id))
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
-        everyone = await self.store.read(lambda tx: list(tx.members.everyone(organization_id)))
         there = Counter(one.workspace_id for agent, _ in everyone for one in agent.identities)
         feeds = []
         for feed_id, state, epoch, live_at, lost_at, seen_at in stored:
@@ -134,12 +134,10 @@ class Rollcall:
 
     def _refit(self, workspace_id: str) -> None:
         """Somebody came to a polled feed: one round takes longer now."""
-        feed, workspace = self._feeds.get(workspace_id), self.workspaces[workspace_id]
-        if feed is None or workspace.platform != "slack":
+        feed = self._feeds.get(workspace_id)
+        if feed is None or feed.platform != "slack":
             return
-        fitted = self._feed(
-            workspace, feed.state, feed.epoch, feed.live_at, feed.lost_at, len(self.roster.on_feed(feed.id))
-        )
+        fitted = self._now(workspace_id, feed.state, feed.epoch, feed.live_at, feed.lost_at)
         if fitted != feed:
             self.roster.set_feed(fitted)
 
@@ -272,7 +270,6 @@ class Rollcall:
     def tracked(self, workspace_id: str) -> Sequence[Tracked]:
         """Identities there, the most important first: Available, then longest unseen."""
         now = self._clock.now()
-        self.roster.settle(now)
         found = []
         for agent_id in self.roster.on_feed(workspace_id):
             row = self.roster.row(agent_id, now)
@@ -353,9 +350,7 @@ class Rollcall:
     async def first_time(self, key: str) -> bool:
         """True once for a delivery's key, also across restarts."""
         now = self._clock.now()
-        return await self.store.write(
-            lambda tx: tx.ledger.first_time(self.organization_id, key, now, now + REMEMBER_DELIVERIES)
-        )
+        return await self.store.write(lambda tx: is_first(tx, self.organization_id, key, now))
 
     async def setting(self, key: str) -> str | None:
         """A small thing a platform remembers."""

@@ -4,7 +4,7 @@ Each function is one operation on one transaction.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec.structs import replace
@@ -17,9 +17,10 @@ from bot.domain.facts import Facts, begin_again, new_agent
 from bot.domain.ids import new_id
 from bot.message import words
 from bot.ports import Profile, Transaction
+from bot.service.deliveries import is_first
 
-REMEMBERED = timedelta(hours=25)
-"""How long a delivery that enrolled somebody is known again."""
+ORGANIZATION = "default"
+"""The slug of the organization that is served."""
 
 
 def _announce(tx: Transaction, agent: Agent, kind: str, actor: str, now: datetime) -> None:
@@ -29,7 +30,7 @@ def _announce(tx: Transaction, agent: Agent, kind: str, actor: str, now: datetim
 
 def prepare(tx: Transaction, config: Config, now: datetime) -> str:
     """The organization as configured: its row, teams and skills. Answers its id."""
-    organization_id = tx.members.ensure_organization("default", config.organization.name, now)
+    organization_id = tx.members.ensure_organization(ORGANIZATION, config.organization.name, now)
     tx.members.save_teams(organization_id, [Team(team.slug, team.name) for team in config.team], now)
     tx.members.save_skills(organization_id, [Skill(skill.slug, skill.name) for skill in config.skill], now)
     return organization_id
@@ -54,17 +55,19 @@ def _names(agent: Agent, workspaces: Sequence[Workspace]) -> set[str]:
     }
 
 
-def apply_configuration(tx: Transaction, organization_id: str, config: Config, now: datetime) -> int:
-    """Roles, teams and skills of everybody as the configuration now says. Answers how many changed."""
+def apply_configuration(
+    tx: Transaction, organization_id: str, config: Config, now: datetime
+) -> list[tuple[Agent, Facts]]:
+    """Roles, teams and skills of everybody as the configuration now says. Answers everybody, as they are."""
     workspaces = tx.members.workspaces(organization_id)
-    changed = 0
-    for agent, _ in list(tx.members.everyone(organization_id)):
+    everyone = []
+    for agent, facts in tx.members.everyone(organization_id):
         wanted = configured(agent, workspaces, config)
         if wanted != agent:
             tx.members.save(wanted, now)
             _announce(tx, wanted, "agent.updated", "operator", now)
-            changed += 1
-    return changed
+        everyone.append((wanted, facts))
+    return everyone
 
 
 def enrol(
@@ -81,7 +84,7 @@ def enrol(
     back; an agent's own does not (`dispatch` refuses it). A `delivery` that was here before changes
     nothing."""
     known = tx.members.by_identity(workspace.id, profile.external_id)
-    is_new = not delivery or tx.ledger.first_time(organization_id, delivery, now, now + REMEMBERED)
+    is_new = is_first(tx, organization_id, delivery, now)
     if known is not None:
         facts = tx.presence.facts(known.id)
         if facts is None:
