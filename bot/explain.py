@@ -8,7 +8,7 @@ from bot.commands import spelled
 from bot.domain.facts import Choice, Feed, LinkState, Policy, Presence
 from bot.domain.presence import blind
 from bot.domain.routing import Reason
-from bot.message import Code, Line, Message, Moment, Section, Strong, TimeStyle, Tone, words
+from bot.message import Code, Line, Message, Moment, Section, Span, Strong, TimeStyle, Tone, words
 from bot.replies import IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name
 from bot.roster import Row
 
@@ -88,7 +88,7 @@ BECAUSE: Mapping[str, tuple[str, str]] = {
 
 def _because(row: Row, *, of_them: bool = False) -> Line:
     verdict = row.verdict
-    spans: list[object] = []
+    spans: list[Span] = []
     if verdict.reason in BECAUSE:
         sentence = BECAUSE[verdict.reason][of_them]
         spans.append(": " + sentence.format(platform=platform_name(verdict.source)))
@@ -96,7 +96,7 @@ def _because(row: Row, *, of_them: bool = False) -> Line:
         spans += [" until ", Moment(row.facts.intent.until_at)]
     if verdict.note:
         spans += [": ", words(verdict.note)]
-    return tuple(spans)  # type: ignore[arg-type]  # every item above is a span
+    return tuple(spans)
 
 
 def _new_work(row: Row) -> Line:

@@ -20,6 +20,7 @@ from bot.message import (
     Message,
     Moment,
     Section,
+    Span,
     Strong,
     Tone,
     words,
@@ -67,11 +68,11 @@ def available(row: Row, names: Mapping[str, str], others: int) -> Message:
 def away(row: Row, names: Mapping[str, str]) -> Message:
     """After `/away`."""
     intent = row.facts.intent
-    first: list[object] = ["You're ", Strong("Away")]
+    first: list[Span] = ["You're ", Strong("Away")]
     if intent.until_at is not None:
         first += [" until ", Moment(intent.until_at)]
     first += [*_said(intent), ". No new chats come to you."]
-    lines: list[Line] = [tuple(first)]  # type: ignore[arg-type]  # spans of the line above
+    lines: list[Line] = [tuple(first)]
     if row.verdict.presence is Presence.OFFLINE:
         lines = [
             ("Noted: ", *lines[0][1:-1], "."),
@@ -167,7 +168,7 @@ def _paged(arguments: Mapping[str, str], page: int) -> tuple[tuple[str, str], ..
 
 
 def _roster_line(row: Row, now: datetime) -> Line:
-    spans: list[object] = [Strong(words(row.agent.name, 40))]
+    spans: list[Span] = [Strong(words(row.agent.name, 40))]
     intent = row.facts.intent
     if row.verdict.presence is not Presence.OFFLINE and row.load_known:
         spans.append(f"  {row.load}/{row.agent.capacity}")
@@ -185,7 +186,7 @@ def _roster_line(row: Row, now: datetime) -> Line:
         spans += ["  unconfirmed since ", Moment(row.verdict.unconfirmed_since)]
     elif row.verdict.presence is Presence.AVAILABLE and not row.verdict.reachable:
         spans.append("  connection lost just now")
-    return tuple(spans)  # type: ignore[arg-type]  # every item above is a span
+    return tuple(spans)
 
 
 def zone_set(zone: str, now: datetime) -> Message:
