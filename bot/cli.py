@@ -189,15 +189,15 @@ def _with_store(path: Path | None, operation: Callable[["Transaction", "Config",
     the operation is written, however little this configuration says."""
     config = _load(path)
     from bot.domain.errors import RollcallError
-    from bot.wiring import open_program
+    from bot.wiring import open_beside
 
     async def work() -> T:
-        program = open_program(config)
-        now = program.clock.now()
+        store, clock = open_beside(config)
+        now = clock.now()
         try:
-            return await program.store.write(lambda tx: operation(tx, config, now))
+            return await store.write(lambda tx: operation(tx, config, now))
         finally:
-            await program.store.close()
+            await store.close()
 
     try:
         return asyncio.run(work())

@@ -6,7 +6,6 @@ The only module that knows adapters and storage. What is heavy is imported when 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,10 +65,9 @@ class Program:
         config: Config,
         store: Store,
         clock: Clock,
-        claim: "Callable[[Callable[[RollcallError], None]], Claim] | None" = None,
+        claim: "Claim | None" = None,
     ) -> None:
-        """`claim` takes the database for this program alone while it runs, and is told whom to tell
-        when that is lost."""
+        """`claim`: the database is this program's alone; it is released when the program has run."""
         self.config = config
         self._claim = claim
         self.store = store
@@ -82,11 +80,10 @@ class Program:
     async def run(self, stop: asyncio.Event, started: Callable[["Program"], None] | None = None) -> None:
         """Start, serve until `stop` is set, and leave in order. `started` is called once it listens.
 
-        Raises what start-up raises, and Unusable when another program runs on the database; once it
+        Raises what start-up raises, and Unusable when another program has taken the database; once it
         runs, a platform that fails never touches another.
         """
         tasks: list[asyncio.Task[None]] = []
-        claimed: Claim | None = None
         lost: list[RollcallError] = []
         loop = asyncio.get_running_loop()
 
@@ -96,7 +93,7 @@ class Program:
 
         try:
             if self._claim is not None:
-                claimed = self._claim(lose)
+                self._claim.tell(lose)
             await self.core.start()
             self.platforms = find_platforms(self.config, self.core)
             if self.config.http.enabled:
@@ -118,8 +115,8 @@ class Program:
             try:
                 await self._leave(tasks)
             finally:
-                if claimed is not None:
-                    claimed.release()
+                if self._claim is not None:
+                    self._claim.release()
 
     async def _serve_http(self) -> asyncio.Task[None]:
         from adapters.http.server import HttpServer
@@ -240,28 +237,53 @@ async def _within(seconds: float, what: str, step: Coroutine[object, object, Non
 
 
 def open_program(config: Config, clock: Clock | None = None) -> Program:
-    """Storage opened (and brought up to date), everything built, nothing started.
+    """The database claimed, brought up to date and opened; everything built, nothing started. Run it: that
+    is what gives the database back.
 
-    Raises RollcallError where the database can't be used.
+    Raises RollcallError where the database can't be used, or another program runs on it.
     """
     from adapters.clock import SystemClock
     from storage.claim import claim
     from storage.database import ensure_schema, open_store
 
     url = config.database.url.get_secret_value()
-    ensure_schema(url)
-    store = open_store(url, config.database.durability)
-    return Program(config, store, clock or SystemClock(), partial(claim, url))
+    claimed = claim(url)  # first: another program may be running on the schema as it is
+    try:
+        ensure_schema(url)
+        store = open_store(url, config.database.durability)
+    except BaseException:
+        claimed.release()
+        raise
+    return Program(config, store, clock or SystemClock(), claimed)
+
+
+def open_beside(config: Config) -> tuple[Store, Clock]:
+    """The store and the clock for one operation beside a program that may be running on the database.
+
+    Only where there is none yet is a schema made. Raises RollcallError where the database can't be used.
+    """
+    from adapters.clock import SystemClock
+    from storage.database import current_revision, open_store, upgrade
+
+    url = config.database.url.get_secret_value()
+    if current_revision(url) is None:
+        upgrade(url)
+    return open_store(url, config.database.durability), SystemClock()
 
 
 # --- what the command line needs of adapters and storage ---
 
 
 def upgrade_database(url: str) -> str | None:
-    """Bring the tables up to date; answers the revision they are at."""
+    """Bring the tables up to date; answers the revision they are at. Refused while a program runs."""
     from storage import schema
+    from storage.claim import claim
 
-    schema.upgrade(url)
+    claimed = claim(url)
+    try:
+        schema.upgrade(url)
+    finally:
+        claimed.release()
     return schema.current_revision(url)
 
 

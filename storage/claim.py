@@ -1,7 +1,7 @@
 """One running Rollcall a database: two would answer every command and post every summary twice.
 
-Only `rollcall run` claims; keys, checks and backups work beside it. The claim ends with the process that
-holds it, however that ends.
+`rollcall run` claims, and so does `rollcall db upgrade`; keys, checks and backups work beside it. The claim
+ends with the process that holds it, however that ends.
 """
 
 import fcntl
@@ -13,6 +13,7 @@ from typing import Protocol
 
 from bot.domain.errors import RollcallError
 from storage import address, errors
+from storage.address import MEMORY
 from storage.errors import Unusable
 from storage.sql import Engine
 
@@ -23,22 +24,27 @@ TRIES, PAUSE = 20, 0.1
 class Claim(Protocol):
     """What a running program holds."""
 
+    def tell(self, lost: Callable[[RollcallError], None]) -> None:
+        """`lost` is called once, from any thread, when another has taken it while PostgreSQL was away."""
+        ...
+
     def release(self) -> None:
         """Another may run on the database now."""
         ...
 
 
-def claim(url: str, lost: Callable[[RollcallError], None]) -> Claim:
+def claim(url: str) -> Claim:
     """Takes the database for one running program, until it is released or the process ends.
 
-    Raises Unusable when another has it, and Unavailable when the database doesn't answer. `lost` is
-    called, from a thread, when another has taken it while PostgreSQL was away.
+    Raises Unusable when another has it, and Unavailable when the database doesn't answer.
     """
     where = address.parse(url)
     if where.engine is Engine.POSTGRESQL:
         from storage.postgres_claim import PostgresClaim
 
-        return PostgresClaim(where.conninfo, lost, TRIES, PAUSE)
+        return PostgresClaim(where.conninfo, TRIES, PAUSE)
+    if where.path == MEMORY:
+        raise address.outlived()
     return FileClaim(Path(where.path))
 
 
@@ -52,7 +58,7 @@ class FileClaim:
         except OSError as error:
             raise Unusable(
                 f"The file {path.name} beside the database can't be opened ({error.strerror}). See that "
-                "Rollcall may write in that folder.",
+                "its folder exists and that Rollcall may write there.",
                 field="database.url",
             ) from error
         try:
@@ -76,6 +82,9 @@ class FileClaim:
                 time.sleep(PAUSE)
             else:
                 return
+
+    def tell(self, lost: Callable[[RollcallError], None]) -> None:
+        """See `Claim`. A lock on a file is never lost, so there is nobody to tell."""
 
     def release(self) -> None:
         """See `Claim`. The file stays: who removed it might remove another's."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import psycopg
 
@@ -28,12 +29,10 @@ TAKE = "SELECT pg_try_advisory_lock(1380928620, hashtext(coalesce(current_schema
 class PostgresClaim:
     """PostgreSQL: an advisory lock of a connection that does nothing else, taken again when it broke."""
 
-    def __init__(
-        self, conninfo: str, lost: Callable[[RollcallError], None], tries: int, pause: float
-    ) -> None:
+    def __init__(self, conninfo: str, tries: int, pause: float) -> None:
         """Tries so often, with so many seconds between. Raises as `claim` does."""
         self._conninfo = conninfo
-        self._lost = lost
+        self._told: Future[RollcallError] = Future()
         self._released = threading.Event()
         self._connection: Connection | None = None
         self._held = False
@@ -47,6 +46,10 @@ class PostgresClaim:
             time.sleep(pause)
         self._thread = threading.Thread(target=self._keep, name="rollcall-claim", daemon=True)
         self._thread.start()
+
+    def tell(self, lost: Callable[[RollcallError], None]) -> None:
+        """See `Claim`. At once, if it is lost already."""
+        self._told.add_done_callback(lambda told: lost(told.result()))
 
     def release(self) -> None:
         """See `Claim`. A server that says nothing lets go when it finds this connection gone."""
@@ -84,7 +87,7 @@ class PostgresClaim:
             except Unavailable:
                 continue
             if refused >= LOST_AFTER:
-                self._lost(errors.taken_by_another())
+                self._told.set_result(errors.taken_by_another())
                 break
         self._drop()
 

@@ -258,7 +258,15 @@ def test_what_is_no_length_of_time_is_refused_with_an_example(wrong: object) -> 
 @pytest.mark.parametrize(
     ("table", "rule"),
     [
-        ({"console_grace": "44s"}, "console_grace must be at least three beats of 15s"),
+        ({"console_grace": "44s"}, "console_grace must be at least 45s, three beats of 15s, such as 65s"),
+        ({"discord_grace": "4s"}, "discord_grace must be at least 5s"),
+        ({"blind_trust": "29s"}, "blind_trust must be at least 30s"),
+        ({"settling": "0s"}, "settling must be at least 10s"),
+        ({"idle_routable": "59s"}, "idle_routable must be at least 1m"),
+        (
+            {"idle_answer": "0s"},
+            "idle_answer must be at least 1m, to see the question and click, such as 10m",
+        ),
         ({"check_in": "15m"}, "check_in_word must be shorter than check_in"),
         ({"blind_trust": "8h"}, "blind_trust must be shorter than unobserved"),
         ({"check_in": "30s", "check_in_word": "5s"}, "check_in must be at least 1m"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,14 +15,22 @@ from whole_program import WholeProgram
 
 from adapters.clock import SystemClock
 from bot.config import Config
-from bot.domain.errors import RollcallError
+from bot.domain.errors import RollcallError, Unavailable
 from bot.ports import Store
-from bot.wiring import Program, backup_database, check_database
+from bot.wiring import (
+    Program,
+    backup_database,
+    check_database,
+    open_beside,
+    open_program,
+    upgrade_database,
+)
 from storage import claim as claims
-from storage import errors, postgres_claim
+from storage import errors, postgres_claim, schema
 from storage.claim import claim
 from storage.database import ensure_schema, open_store
 from storage.errors import Unusable
+from storage.schema import NEWEST, current_revision, downgrade
 
 QUIET = Config.model_validate({"http": {"enabled": False}})
 
@@ -99,14 +106,17 @@ async def test_a_step_that_never_ends_does_not_keep_the_program(
     over.set()
 
 
-async def test_a_program_that_can_not_start_closes_its_store(url: str) -> None:
-    def refused(lost: Callable[[RollcallError], None]) -> claims.Claim:
-        raise errors.taken_by_another()
+async def test_a_program_that_can_not_start_closes_its_store_and_gives_the_database_back(url: str) -> None:
+    program = Program(QUIET, open_store(url), SystemClock(), claim(url))
 
-    program = Program(QUIET, open_store(url), SystemClock(), refused)
-    with pytest.raises(Unusable, match="Another Rollcall"):
+    async def refused() -> None:
+        raise errors.locked()
+
+    program.core.start = refused  # type: ignore[method-assign]
+    with pytest.raises(Unavailable, match="holds the database locked"):
         await program.run(asyncio.Event())
     assert await closes(program.store)
+    claim(url).release()
 
 
 class CountingClock(ManualClock):
@@ -146,10 +156,6 @@ async def test_the_waits_before_restarts_begin_anew_after_a_minute_of_health(
 # --- one running program a database ---
 
 
-def nobody(problem: RollcallError) -> None:
-    raise AssertionError(f"lost: {problem}")
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def claimable(request: pytest.FixtureRequest) -> str:
     """A database of each kind."""
@@ -162,11 +168,34 @@ def test_a_database_is_claimed_once_and_again_after_its_release(
     claimable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "TRIES", 2)
-    first = claim(claimable, nobody)
+    first = claim(claimable)
     with pytest.raises(Unusable, match=r"Another Rollcall.* is running on this database.*Stop the other one"):
-        claim(claimable, nobody)
+        claim(claimable)
     first.release()
-    claim(claimable, nobody).release()
+    claim(claimable).release()
+
+
+def test_nothing_upgrades_a_database_on_which_a_program_runs(
+    claimable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be an older one, and works on the schema as it is. A key is made on no other schema either."""
+    monkeypatch.setattr(claims, "TRIES", 1)
+    config = Config.model_validate({"http": {"enabled": False}, "database": {"url": claimable}})
+    ensure_schema(claimable)
+    downgrade(claimable, "base")
+    running = claim(claimable)
+    with pytest.raises(Unusable, match="Another Rollcall"):
+        open_program(config)
+    with pytest.raises(Unusable, match="Another Rollcall"):
+        upgrade_database(claimable)
+    assert current_revision(claimable) is None
+    running.release()
+    assert upgrade_database(claimable) == NEWEST
+    monkeypatch.setattr(schema, "NEWEST", "9999")
+    monkeypatch.setattr(schema, "REVISIONS", (NEWEST, "9999"))
+    with pytest.raises(Unusable, match=rf"has schema {NEWEST}.*run: rollcall db upgrade"):
+        open_beside(config)
+    assert current_revision(claimable) == NEWEST
 
 
 async def test_a_second_program_refuses_and_other_commands_work_beside_the_first(tmp_path: Path) -> None:
@@ -197,7 +226,7 @@ async def test_the_claim_is_taken_again_when_postgresql_ended_its_connection(
     """A restart of the server lets go of it; the program takes it back, and only that once."""
     monkeypatch.setattr(postgres_claim, "LOOK_EVERY", 0.05)
     monkeypatch.setattr(claims, "TRIES", 2)
-    held = claim(postgres_url, nobody)
+    held = claim(postgres_url)
     with psycopg.connect(postgres_url, autocommit=True) as other:
         holders = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
         (before,) = other.execute(holders).fetchone() or (None,)
@@ -206,9 +235,9 @@ async def test_the_claim_is_taken_again_when_postgresql_ended_its_connection(
             while (other.execute(holders).fetchone() or (before,)) == (before,):
                 await asyncio.sleep(0.02)
     with pytest.raises(Unusable):
-        claim(postgres_url, nobody)
+        claim(postgres_url)
     held.release()
-    claim(postgres_url, nobody).release()
+    claim(postgres_url).release()
 
 
 async def test_a_program_leaves_when_another_took_its_database(
@@ -219,7 +248,7 @@ async def test_a_program_leaves_when_another_took_its_database(
     monkeypatch.setattr(postgres_claim, "LOST_AFTER", 0.1)
     monkeypatch.setattr(claims, "TRIES", 2)
     ensure_schema(postgres_url)
-    program = Program(QUIET, open_store(postgres_url), SystemClock(), lambda lost: claim(postgres_url, lost))
+    program = Program(QUIET, open_store(postgres_url), SystemClock(), claim(postgres_url))
     up = asyncio.Event()
     running = asyncio.ensure_future(program.run(asyncio.Event(), lambda _: up.set()))
     await up.wait()

@@ -18,7 +18,7 @@ from program_nursery import Born
 from bot.config import load_config
 from bot.ports import Transaction
 from bot.service import keys, members
-from bot.wiring import check_database, open_program
+from bot.wiring import check_database, open_beside
 
 
 class Stretch(NamedTuple):
@@ -104,16 +104,16 @@ class WholeProgram:
     async def _make_key(self) -> str:
         """As `rollcall key create` does, without the two seconds of another process."""
         config = load_config(self.path, {})
-        program = await asyncio.to_thread(open_program, config)
+        store, _ = await asyncio.to_thread(open_beside, config)
         now = datetime.now(UTC)
 
         def create(tx: Transaction) -> str:
             return keys.create(tx, members.prepare(tx, config, now), "tests", sorted(keys.SCOPES), now)
 
         try:
-            return await program.store.write(create)
+            return await store.write(create)
         finally:
-            await program.store.close()
+            await store.close()
 
     async def _line(self, word: str) -> str:
         assert self.process is not None

@@ -47,6 +47,18 @@ class DatabaseTable(Table):
     """SQLite's synchronous: `normal` may lose the last moments in a power cut."""
 
 
+AT_LEAST: Mapping[str, tuple[timedelta, str, str]] = {
+    "console_grace": (timedelta(seconds=45), "65s", "45s, three beats of 15s"),
+    "discord_grace": (timedelta(seconds=5), "60s", "5s, in which Discord's own clients reconnect"),
+    "blind_trust": (timedelta(seconds=30), "2m", "30s, in which a connection is made again"),
+    "settling": (timedelta(seconds=10), "60s", "10s, in which the first snapshot comes in"),
+    "idle_routable": (timedelta(minutes=1), "15m", "1m, or nobody on Slack alone would get chats"),
+    "idle_answer": (timedelta(minutes=1), "10m", "1m, to see the question and click"),
+    "check_in": (timedelta(minutes=1), "8h", "1m"),
+}
+"""The least that makes sense of a duration, what is usual, and the least in words with its reason."""
+
+
 class PresenceTable(Table):
     """`[presence]`: every duration with its reason in docs/presence.md."""
 
@@ -69,15 +81,13 @@ class PresenceTable(Table):
 
     @model_validator(mode="after")
     def _related(self) -> Self:
-        beats = timedelta(seconds=45)
-        if self.console_grace < beats:
-            raise ValueError("console_grace must be at least three beats of 15s: 45s or more, such as 65s")
+        for key, (least, usual, why) in AT_LEAST.items():
+            if getattr(self, key) < least:
+                raise ValueError(f"{key} must be at least {why}, such as {usual}")
         if self.check_in_word >= self.check_in:
             raise ValueError("check_in_word must be shorter than check_in, such as 15m with 8h")
         if self.blind_trust >= self.unobserved:
             raise ValueError("blind_trust must be shorter than unobserved, such as 2m with 8h")
-        if self.check_in < timedelta(minutes=1):
-            raise ValueError("check_in must be at least 1m, such as 8h")
         return self
 
     def policy(self) -> Policy:
