@@ -13,11 +13,13 @@ from bot.changes import Changes
 from bot.config import Config
 from bot.domain.agent import Agent, Skill, Team, Workspace
 from bot.domain.errors import Unavailable
+from bot.domain.events import AuditEntry
 from bot.domain.facts import Facts, Feed, FeedState, Observation, SlackAway
+from bot.domain.ids import new_id
 from bot.domain.presence import Feeds
 from bot.domain.transition import Change, disconnect_identity, observe, remove, review, settle
 from bot.domain.transition import Step as Decision
-from bot.ports import Clock, Load, Profile, Sighting, Store, Tracked, Transaction
+from bot.ports import RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
 from bot.roster import Roster
 from bot.service import members
 from bot.service.deliveries import is_first
@@ -95,8 +97,26 @@ class Rollcall:
         for feed in feeds:
             if not self._watched(feed.platform):
                 await self.feed_off(feed.id)
+        await self._tell_restored(now)
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
+
+    async def _tell_restored(self, now: datetime) -> None:
+        """The first start on a restored backup says so, in the log and in the audit."""
+
+        def noted(tx: Transaction) -> str | None:
+            source = tx.ledger.setting("", RESTORED_FROM)
+            if source:
+                entry = AuditEntry(
+                    new_id("aud", now), self.organization_id, now, "operator", "database.restored", source
+                )
+                tx.ledger.audit(entry)
+                tx.ledger.put_setting("", RESTORED_FROM, "", now)
+            return source
+
+        source = await self.store.write(noted)
+        if source:
+            log.warning("this database was restored from %s: what happened after that backup is gone", source)
 
     def _watched(self, platform: str) -> bool:
         """Whether the configuration still wants that platform's presence."""

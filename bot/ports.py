@@ -47,6 +47,10 @@ class Clock(Protocol):
         ...
 
 
+RESTORED_FROM = "restored_from"
+"""The database's own setting (of no organization) that names the backup it was restored from, until a
+start has told of it."""
+
 # --- storage -------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import NullPool, create_engine
 
+from bot.ports import RESTORED_FROM
 from storage import address, schema
 from storage.check import check
 from storage.errors import Unusable, full
@@ -16,9 +17,6 @@ from storage.sql import Engine
 from storage.sqlite import code, connect_only_to_look, refuse_damaged
 
 __all__ = ["backup", "check", "restore"]
-
-RESTORED_FROM = "restored_from"
-"""The setting of the database itself that says it was restored, from which file and when."""
 
 
 def backup(url: str, target: Path) -> None:

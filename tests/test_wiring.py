@@ -23,6 +23,7 @@ from bot.wiring import (
     check_database,
     open_beside,
     open_program,
+    restore_database,
     upgrade_database,
 )
 from storage import claim as claims
@@ -293,3 +294,24 @@ def test_a_database_in_memory_is_refused_before_a_file_is_made(
         with pytest.raises(Unusable, match="outlives it"):
             ensure_schema(address)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- a restored backup ---
+
+
+async def test_the_first_start_on_a_restored_backup_says_so_once(
+    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the log, and in the audit."""
+    backup_database(url, tmp_path / "monday.sqlite3")
+    restore_database(tmp_path / "monday.sqlite3", url, force=True)
+    at_once = asyncio.Event()
+    at_once.set()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            await Program(QUIET, open_store(url), SystemClock()).run(at_once)
+    told = [line for line in caplog.messages if "restored" in line]
+    assert told == ["this database was restored from monday.sqlite3: what happened after that backup is gone"]
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+        noted = database.execute("SELECT actor, action, subject FROM audit").fetchall()
+    assert noted == [("operator", "database.restored", "monday.sqlite3")]

@@ -3,10 +3,12 @@
 Each function is one operation on one transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
+from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.config import Config
@@ -36,34 +38,50 @@ def prepare(tx: Transaction, config: Config, now: datetime) -> str:
     return organization_id
 
 
-def configured(agent: Agent, workspaces: Sequence[Workspace], config: Config) -> Agent:
-    """The agent with the role, teams and skills that the configuration gives them."""
-    names = _names(agent, workspaces)
-    role = Role.LEAD if names & set(config.organization.leads) else Role.AGENT
-    teams = [team.slug for team in config.team if team.everyone or names & set(team.members)]
-    skills = [skill.slug for skill in config.skill if names & set(skill.agents)]
-    return replace(agent, role=role, teams=tuple(teams), skills=tuple(skills))
+class Places(Struct, frozen=True):
+    """What the configuration gives to whom. Names are its own, `platform:workspace:person`."""
 
+    spaces: Mapping[str, str]
+    """How a name begins, by the workspace's id."""
+    leads: Set[str]
+    teams: Mapping[str, Set[str] | None]
+    """By slug, who is in it; None: everybody."""
+    skills: Mapping[str, Set[str]]
 
-def _names(agent: Agent, workspaces: Sequence[Workspace]) -> set[str]:
-    """The agent's identities as the configuration writes them, `platform:workspace:person`."""
-    by_id = {workspace.id: workspace for workspace in workspaces}
-    return {
-        f"{identity.platform}:{by_id[identity.workspace_id].external_id}:{identity.external_id}"
-        for identity in agent.identities
-        if identity.workspace_id in by_id
-    }
+    @classmethod
+    def of(cls, config: Config, workspaces: Sequence[Workspace]) -> Self:
+        """As the configuration says, in these workspaces."""
+        return cls(
+            {one.id: f"{one.platform}:{one.external_id}:" for one in workspaces},
+            frozenset(config.organization.leads),
+            {team.slug: None if team.everyone else frozenset(team.members) for team in config.team},
+            {skill.slug: frozenset(skill.agents) for skill in config.skill},
+        )
+
+    def given(self, agent: Agent) -> Agent:
+        """The agent with their role, teams and skills; the same one where that is so already."""
+        names = {
+            self.spaces[identity.workspace_id] + identity.external_id
+            for identity in agent.identities
+            if identity.workspace_id in self.spaces
+        }
+        role = Role.AGENT if names.isdisjoint(self.leads) else Role.LEAD
+        teams = tuple(slug for slug, who in self.teams.items() if who is None or not names.isdisjoint(who))
+        skills = tuple(slug for slug, who in self.skills.items() if not names.isdisjoint(who))
+        if (role, teams, skills) == (agent.role, agent.teams, agent.skills):
+            return agent
+        return replace(agent, role=role, teams=teams, skills=skills)
 
 
 def apply_configuration(
     tx: Transaction, organization_id: str, config: Config, now: datetime
 ) -> list[tuple[Agent, Facts]]:
     """Roles, teams and skills of everybody as the configuration now says. Answers everybody, as they are."""
-    workspaces = tx.members.workspaces(organization_id)
+    places = Places.of(config, tx.members.workspaces(organization_id))
     everyone = []
     for agent, facts in tx.members.everyone(organization_id):
-        wanted = configured(agent, workspaces, config)
-        if wanted != agent:
+        wanted = places.given(agent)
+        if wanted is not agent:
             tx.members.save(wanted, now)
             _announce(tx, wanted, "agent.updated", "operator", now)
         everyone.append((wanted, facts))
@@ -104,7 +122,7 @@ def enrol(
     )
     zone = known_zone(profile.zone)
     agent = Agent(agent_id, organization_id, identity.name, zone, identities=(identity,))
-    agent = configured(agent, tx.members.workspaces(organization_id), config)
+    agent = Places.of(config, tx.members.workspaces(organization_id)).given(agent)
     facts = new_agent(agent_id, now)
     tx.members.add(agent, facts, now)
     _announce(tx, agent, "agent.enrolled", actor, now)
@@ -129,7 +147,7 @@ def _brought_back(
         if one.workspace_id == workspace.id and one.external_id == profile.external_id
     )
     agent = with_profile(replace(agent, removed=False), identity, profile)
-    agent = configured(agent, tx.members.workspaces(agent.organization_id), config)
+    agent = Places.of(config, tx.members.workspaces(agent.organization_id)).given(agent)
     tx.members.save(agent, now)
     begun = begin_again(facts, now)
     _announce(tx, agent, "agent.enrolled", actor, now)
