@@ -14,7 +14,7 @@ from bot.config import Config
 from bot.domain.agent import Agent, Skill, Team, Workspace
 from bot.domain.errors import Unavailable
 from bot.domain.events import AuditEntry
-from bot.domain.facts import Facts, Feed, FeedState, Observation, SlackAway
+from bot.domain.facts import Facts, Feed, FeedState, Observation, SlackAway, with_end
 from bot.domain.ids import new_id
 from bot.domain.presence import Feeds
 from bot.domain.transition import Change, disconnect_identity, observe, remove, review, settle
@@ -86,13 +86,14 @@ class Rollcall:
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
         there = Counter(one.workspace_id for agent, _ in everyone for one in agent.identities)
         feeds = []
-        for feed_id, state, epoch, live_at, lost_at, seen_at in stored:
-            workspace = self.workspaces.get(feed_id)
-            self._epochs[feed_id] = epoch
+        for was in stored:
+            workspace = self.workspaces.get(was.id)
+            self._epochs[was.id] = was.epoch
             if workspace is None:
                 continue
-            lost = lost_at if state is not FeedState.LIVE else max(seen_at, live_at)
-            feeds.append(self._feed(workspace, FeedState.DOWN, epoch, live_at, lost, there[feed_id]))
+            lost = was.lost_at if was.state is not FeedState.LIVE else max(was.seen_at, was.live_at)
+            feed = self._feed(workspace, FeedState.DOWN, was.epoch, was.live_at, lost, there[was.id])
+            feeds.append(replace(feed, ended=was.ended))
         self.roster.load(everyone, feeds, loads, now)
         for feed in feeds:
             if not self._watched(feed.platform):
@@ -203,6 +204,8 @@ class Rollcall:
             lost = now if old is None or old.state is FeedState.LIVE else old.lost_at
             epoch = self._epochs.get(workspace_id, 0) + (0 if resumed and old is not None else 1)
             feed = self._now(workspace_id, FeedState.LIVE, epoch, now, lost)
+            if old is not None and epoch != old.epoch:
+                feed = replace(feed, ended=with_end(old, lost))
             # Stored before anybody is seen in it: a newer epoch must never be forgotten.
             await self.store.write(lambda tx: tx.presence.save_feed(self.organization_id, feed, now))
             self._epochs[workspace_id] = epoch
@@ -238,7 +241,9 @@ class Rollcall:
         self, workspace_id: str, state: FeedState, epoch: int, live_at: datetime, lost_at: datetime
     ) -> Feed:
         workspace, agents = self.workspaces[workspace_id], len(self.roster.on_feed(workspace_id))
-        return self._feed(workspace, state, epoch, live_at, lost_at, agents)
+        feed = self._feed(workspace, state, epoch, live_at, lost_at, agents)
+        old = self._feeds.get(workspace_id)
+        return feed if old is None else replace(feed, ended=old.ended)
 
     async def _swap(self, workspace_id: str, feed: Feed | None) -> None:
         """The feed is another (None: off) from now on. What can't be stored now, the tick stores."""

@@ -78,6 +78,19 @@ class Load(Struct, frozen=True, gc=False):
     expires_at: datetime
 
 
+class StoredFeed(Struct, frozen=True):
+    """A feed as it is kept: without the times that the configuration gives it."""
+
+    id: str
+    state: FeedState
+    epoch: int
+    live_at: datetime
+    lost_at: datetime
+    seen_at: datetime
+    """When it was last noted that it is live."""
+    ended: tuple[tuple[int, datetime], ...] = ()
+
+
 class NoticeRow(Struct, frozen=True):
     """A direct message that is owed to an agent; written with the change that causes it."""
 
@@ -146,10 +159,8 @@ class PresenceStore(Protocol):
         """Intervals that touch [since, until), each with its end (None: still open), oldest first."""
         ...
 
-    def feeds(
-        self, organization_id: str
-    ) -> Sequence[tuple[str, FeedState, int, datetime, datetime, datetime]]:
-        """(feed id, state, epoch, live_at, lost_at, seen_at) of every feed ever had."""
+    def feeds(self, organization_id: str) -> Sequence[StoredFeed]:
+        """Every feed ever had."""
         ...
 
     def save_feed(self, organization_id: str, feed: Feed, seen_at: datetime) -> None: ...

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from bot.domain.errors import Conflict
 from bot.domain.facts import Facts, Feed, FeedState, Interval, Link
-from bot.ports import Load
+from bot.ports import Load, StoredFeed
 from storage import tables
 from storage.facts import (
     FACTS_WIDTH,
@@ -82,12 +82,15 @@ HISTORY = Statement(
         .order_by(tables.interval.c.agent_id, tables.interval.c.since)
     )
 )
+_FEED = ("epoch", "live_at", "lost_at", "seen_at", "ended")
 FEEDS = Statement(
-    select(*(tables.feed.c[n] for n in ("workspace_id", "state", "epoch", "live_at", "lost_at", "seen_at")))
+    select(*(tables.feed.c[name] for name in ("workspace_id", "state", *_FEED)))
     .where(tables.feed.c.organization_id == bindparam("organization_id"))
     .order_by(tables.feed.c.workspace_id)
 )
-PUT_FEED = upsert(tables.feed, change=("platform", "state", "epoch", "live_at", "lost_at", "seen_at"))
+ENDED = msgspec.json.Decoder(list[tuple[int, int]])
+"""Epochs with the microseconds at which each was lost."""
+PUT_FEED = upsert(tables.feed, change=("platform", "state", *_FEED))
 PUT_LOAD = upsert(
     tables.load_report,
     change=("units", "as_of", "expires_at"),
@@ -227,13 +230,19 @@ class Presences:
             found[agent_id].append((interval, instant_or_none(ended_at)))
         return found
 
-    def feeds(
-        self, organization_id: str
-    ) -> Sequence[tuple[str, FeedState, int, datetime, datetime, datetime]]:
-        """(feed id, state, epoch, live_at, lost_at, seen_at) of every feed ever had."""
+    def feeds(self, organization_id: str) -> Sequence[StoredFeed]:
+        """Every feed ever had."""
         return [
-            (feed_id, FeedState(state), epoch, instant(live_at), instant(lost_at), instant(seen_at))
-            for feed_id, state, epoch, live_at, lost_at, seen_at in self._sql.all(
+            StoredFeed(
+                feed_id,
+                FeedState(state),
+                epoch,
+                instant(live_at),
+                instant(lost_at),
+                instant(seen_at),
+                tuple((over, instant(at)) for over, at in ENDED.decode(ended)),
+            )
+            for feed_id, state, epoch, live_at, lost_at, seen_at, ended in self._sql.all(
                 FEEDS, organization_id=organization_id
             )
         ]
@@ -250,6 +259,7 @@ class Presences:
             live_at=micros(feed.live_at),
             lost_at=micros(feed.lost_at),
             seen_at=micros(seen_at),
+            ended=msgspec.json.encode([(epoch, micros(at)) for epoch, at in feed.ended]).decode(),
         )
 
     def put_load(self, organization_id: str, load: Load) -> bool:

@@ -251,6 +251,8 @@ class Feed(Row, table=True):
     live_at: int = Field(sa_type=BigInteger)
     lost_at: int = Field(sa_type=BigInteger)
     seen_at: int = Field(sa_type=BigInteger)
+    ended: str = Field(sa_type=Text)
+    """JSON: the last epochs that are over, each with the instant at which it was lost."""
 
 
 class LoadReport(Row, table=True):

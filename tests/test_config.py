@@ -261,7 +261,7 @@ def test_what_is_no_length_of_time_is_refused_with_an_example(wrong: object) -> 
         ({"console_grace": "44s"}, "console_grace must be at least 45s, three beats of 15s, such as 65s"),
         ({"discord_grace": "4s"}, "discord_grace must be at least 5s"),
         ({"blind_trust": "29s"}, "blind_trust must be at least 30s"),
-        ({"settling": "0s"}, "settling must be at least 10s"),
+        ({"settling": "0s"}, "settling must be at least 5s"),
         ({"idle_routable": "59s"}, "idle_routable must be at least 1m"),
         (
             {"idle_answer": "0s"},

@@ -96,6 +96,8 @@ class FeedState(StrEnum):
 
 
 LIVE = FeedState.LIVE
+ENDS_KEPT = 64
+"""A feed that came and went more often without showing a link is taken to have lost it a little later."""
 
 
 class Feed(Struct, frozen=True, gc=False):
@@ -118,6 +120,13 @@ class Feed(Struct, frozen=True, gc=False):
     """How long a disconnect stays without consequence."""
     trust: timedelta
     """How long agents are still routed on an unknown link: max(120 s, two polling cycles)."""
+    ended: tuple[tuple[int, datetime], ...] = ()
+    """Epochs that are over and when each was lost, the newest first; the last 64."""
+
+
+def with_end(feed: Feed, at: datetime) -> tuple[tuple[int, datetime], ...]:
+    """What a feed has `ended` once its epoch is over too, lost at that instant."""
+    return ((feed.epoch, at), *feed.ended)[:ENDS_KEPT]
 
 
 class Seen(StrEnum):

@@ -53,6 +53,18 @@ def blind(link: Link, feed: Feed) -> bool:
     return feed.state is not LIVE or link.epoch != feed.epoch
 
 
+def blind_since(link: Link, feed: Feed) -> datetime:
+    """When the epoch was lost in which the blind link was last seen: a feed that comes back and goes again
+    without showing it makes nothing surer (rule 5)."""
+    since = feed.lost_at
+    if link.epoch != feed.epoch:
+        for epoch, at in feed.ended:
+            if epoch < link.epoch:
+                break
+            since = at
+    return since
+
+
 def suspect_ends(link: Link, feed: Feed, policy: Policy) -> datetime:
     """Rules 2 and 6: the grace, and no consequence within the settling time of a feed come back."""
     return max(link.since + feed.grace, feed.live_at + policy.settling)
@@ -107,16 +119,17 @@ def judge(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Verdict:
                 holds = sure = True
                 firm = firm or now <= idle_from(link, facts) + policy.idle_routable
             continue
-        trust_ends = feed.lost_at + feed.trust
-        if state is not DISCONNECTED and now <= feed.lost_at + policy.unobserved:
+        since = blind_since(link, feed)
+        trust_ends = since + feed.trust
+        if state is not DISCONNECTED and now <= since + policy.unobserved:
             holds = True
             if now <= trust_ends and (
                 state is CONNECTED or (state is IDLE and now <= idle_from(link, facts) + policy.idle_routable)
             ):
                 firm = True
-        if lost_at is None or feed.lost_at < lost_at:
-            lost_at, trusted = feed.lost_at, now <= trust_ends
-        elif feed.lost_at == lost_at:
+        if lost_at is None or since < lost_at:
+            lost_at, trusted = since, now <= trust_ends
+        elif since == lost_at:
             trusted = trusted and now <= trust_ends
     off = intent.choice is Choice.OFF
     if off or sure:
@@ -155,7 +168,7 @@ def _why_offline(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> t
         if link.state is DISCONNECTED:
             ended = (link.since, False, "disconnected", feed.platform)
         elif blind(link, feed):
-            ended = (feed.lost_at + policy.unobserved, False, "unobserved", "unobserved")
+            ended = (blind_since(link, feed) + policy.unobserved, False, "unobserved", "unobserved")
         elif link.state is SUSPECT:
             ended = (suspect_ends(link, feed, policy), False, "disconnected", feed.platform)
         else:  # idle for too long: a connected link of a live feed holds
@@ -182,7 +195,8 @@ def deadline(facts: Facts, feeds: Feeds, policy: Policy) -> datetime | None:
         if feed is None:
             continue
         if feed.state is not LIVE or link.epoch != feed.epoch:
-            ends = [feed.lost_at + feed.trust, feed.lost_at + policy.unobserved]
+            since = blind_since(link, feed)
+            ends = [since + feed.trust, since + policy.unobserved]
             if link.state is IDLE:
                 ends.append(idle_from(link, facts) + policy.idle_routable)
             for at in ends:

@@ -25,7 +25,7 @@ from bot.domain.facts import (
     Presence,
     new_agent,
 )
-from bot.ports import Load, Store
+from bot.ports import Load, Store, StoredFeed
 from storage.sql import EPOCH, instant, micros
 
 HOUR = timedelta(hours=1)
@@ -228,15 +228,16 @@ async def test_feeds_are_kept_with_their_epochs(store: Store) -> None:
     await store.write(lambda tx: tx.presence.save_feed(organization_id, feed, START + HOUR))
     other = replace(feed, id=small.discord.id, platform="discord", state=FeedState.STALE)
     await store.write(lambda tx: tx.presence.save_feed(organization_id, other, START))
-    newer = replace(feed, state=FeedState.DOWN, epoch=4, lost_at=START + HOUR)
+    ended = ((3, START + HOUR), (1, START - HOUR))
+    newer = replace(feed, state=FeedState.DOWN, epoch=4, lost_at=START + HOUR, ended=ended)
     await store.write(lambda tx: tx.presence.save_feed(organization_id, newer, START + 2 * HOUR))
     kept = await store.read(lambda tx: tx.presence.feeds(organization_id))
-    assert sorted(kept) == sorted(
-        [
-            (small.slack.id, FeedState.DOWN, 4, START, START + HOUR, START + 2 * HOUR),
-            (small.discord.id, FeedState.STALE, 3, START, START - HOUR, START),
-        ]
-    )
+    assert {one.id: one for one in kept} == {
+        small.slack.id: StoredFeed(
+            small.slack.id, FeedState.DOWN, 4, START, START + HOUR, START + 2 * HOUR, ended
+        ),
+        small.discord.id: StoredFeed(small.discord.id, FeedState.STALE, 3, START, START - HOUR, START),
+    }
 
 
 async def test_a_later_report_of_load_wins_however_they_arrive(store: Store) -> None:

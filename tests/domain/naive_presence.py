@@ -155,6 +155,8 @@ class Feed:
     lost_at: datetime
     grace: timedelta
     trust: timedelta
+    lost: dict[int, datetime]
+    """When each epoch that is over was lost."""
 
 
 @dataclass
@@ -294,8 +296,11 @@ class World:
             lost_at = change.at
             if feed is not None and not feed.live:
                 lost_at = feed.lost_at
+            lost = dict(feed.lost) if feed is not None else {}
+            if feed is not None and feed.epoch != change.epoch:
+                lost[feed.epoch] = lost_at
             self.feeds[change.workspace] = Feed(
-                change.platform, True, change.epoch, change.at, lost_at, change.grace, change.trust
+                change.platform, True, change.epoch, change.at, lost_at, change.grace, change.trust, lost
             )
         elif isinstance(change, FeedLost):
             if feed is not None and feed.live:
@@ -408,6 +413,11 @@ class World:
         feed = self.feeds[link.workspace]
         return not feed.live or link.epoch != feed.epoch
 
+    def unseen_since(self, link: Link) -> datetime:
+        """When the epoch was lost in which the link was last seen."""
+        feed = self.feeds[link.workspace]
+        return feed.lost.get(link.epoch, feed.lost_at)
+
     def idle_from(self, link: Link) -> datetime:
         return max(link.since, self.acted_at)
 
@@ -416,7 +426,7 @@ class World:
         if link.state == "disconnected":
             return False
         if self.blind(link):
-            return now <= feed.lost_at + rules.unobserved
+            return now <= self.unseen_since(link) + rules.unobserved
         settled_at = feed.live_at + rules.settling
         if link.state == "suspect":
             return now <= max(link.since + feed.grace, settled_at)
@@ -430,7 +440,7 @@ class World:
             return False
         if link.state == "idle" and now > self.idle_from(link) + rules.idle_routable:
             return False
-        return not self.blind(link) or now <= feed.lost_at + feed.trust
+        return not self.blind(link) or now <= self.unseen_since(link) + feed.trust
 
     def check_in_holds(self, now: datetime) -> bool:
         return self.check_in is not None and now <= self.check_in.until
@@ -458,7 +468,7 @@ class World:
             if link.state == "disconnected":
                 ends.append((link.since, 0, "disconnected", feed.platform))
             else:
-                ends.append((feed.lost_at + self.rules.unobserved, 0, "unobserved", "unobserved"))
+                ends.append((self.unseen_since(link) + self.rules.unobserved, 0, "unobserved", "unobserved"))
         return max(ends)[2:]
 
     def answer(self, now: datetime) -> Answer:
@@ -472,8 +482,8 @@ class World:
         ):
             for link in self.links.values():
                 if self.blind(link):
-                    feed = self.feeds[link.workspace]
-                    lost.append((feed.lost_at, feed.lost_at + feed.trust))
+                    since = self.unseen_since(link)
+                    lost.append((since, since + self.feeds[link.workspace].trust))
         unconfirmed_since, hiccup_until = min(lost, default=(None, now))
         confirmed = now <= hiccup_until
         if intent.choice == "off":

@@ -25,6 +25,7 @@ from bot.domain.facts import (
     Seen,
     SlackAway,
     new_agent,
+    with_end,
 )
 from bot.domain.presence import Verdict, judge
 from bot.domain.transition import Moved, Notice, Step, Told, disconnect_identity, observe, review, settle
@@ -131,8 +132,10 @@ class Ana:
         self.feed(of, at, state=FeedState.LIVE, live_at=at)
 
     def feed_begins_anew(self, of: str, at: datetime) -> None:
-        epoch = self.feeds[FEED_OF[of]].epoch + 1
-        self.feed(of, at, state=FeedState.LIVE, live_at=at, epoch=epoch)
+        old = self.feeds[FEED_OF[of]]
+        self.feed(
+            of, at, state=FeedState.LIVE, live_at=at, epoch=old.epoch + 1, ended=with_end(old, old.lost_at)
+        )
 
     def feed_off(self, of: str, at: datetime) -> None:
         self.passes(at)
@@ -562,6 +565,21 @@ def test_after_blind_trust_nobody_is_routed_and_the_history_says_unconfirmed() -
         after(hours=1, seconds=120),
         False,
     )
+
+
+def test_a_feed_that_comes_and_goes_without_showing_somebody_makes_nothing_surer() -> None:
+    """The link is unconfirmed since the first loss, however often there were others."""
+    ana = Ana()
+    ana.connects()
+    ana.available_without_check_in()
+    for minutes in (60, 61, 62):
+        ana.feed_lost(DISCORD, after(minutes=minutes))
+        ana.feed_begins_anew(DISCORD, after(minutes=minutes, seconds=30))
+    assert ana.verdict(after(minutes=62)).unconfirmed_since == after(minutes=60)
+    assert ana.verdict(after(minutes=62)).reachable
+    assert not ana.verdict(after(minutes=62) + MOMENT).reachable
+    ana.passes(after(hours=9) + MOMENT)
+    assert (ana.facts.interval.presence, ana.facts.interval.since) == (OFFLINE, after(hours=9))
 
 
 def test_of_feeds_lost_together_the_shorter_trust_marks_the_history() -> None:

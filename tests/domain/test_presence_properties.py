@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import msgspec
 import pytest
 from domain.naive_presence import (
     MOMENT,
@@ -46,6 +47,7 @@ from bot.domain.facts import (
     Seen,
     SlackAway,
     new_agent,
+    with_end,
 )
 from bot.domain.presence import judge
 from bot.domain.transition import Change, Moved, Notice, Step, disconnect_identity, observe, review, settle
@@ -376,15 +378,22 @@ def swapped(feeds: dict[str, Feed], change: FeedLive | FeedLost | FeedOff) -> di
         lost_at = old.lost_at if old is not None and old.state is not FeedState.LIVE else change.at
         feed = Feed(
             change.workspace, change.platform, FeedState.LIVE, change.epoch,
-            change.at, lost_at, change.grace, change.trust,
+            change.at, lost_at, change.grace, change.trust, ended_with(old, change.epoch, lost_at),
         )  # fmt: skip
         return {**others, change.workspace: feed}
     if isinstance(change, FeedLost):
         assert old is not None
         stale = FeedState.STALE if change.at.microsecond % 2 else FeedState.DOWN
-        lost = Feed(old.id, old.platform, stale, old.epoch, old.live_at, change.since, old.grace, old.trust)
+        lost = msgspec.structs.replace(old, state=stale, lost_at=change.since)
         return {**others, change.workspace: lost}
     return others
+
+
+def ended_with(old: Feed | None, epoch: int, lost_at: datetime) -> tuple[tuple[int, datetime], ...]:
+    """The epochs that are over when a feed becomes live in `epoch`."""
+    if old is None:
+        return ()
+    return old.ended if old.epoch == epoch else with_end(old, lost_at)
 
 
 def play(history: History, ticks: Iterable[datetime] = ()) -> Played:

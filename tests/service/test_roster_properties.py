@@ -21,7 +21,7 @@ from service.naive_roster import NaiveRoster, PoolAnswer, Shown
 from bot.domain.agent import Agent, Identity
 from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import SignedOff
-from bot.domain.facts import Facts, Feed, FeedState, Observation, Policy, Seen, new_agent
+from bot.domain.facts import Facts, Feed, FeedState, Observation, Policy, Seen, new_agent, with_end
 from bot.domain.presence import TICK
 from bot.domain.transition import Step, observe, review, settle
 from bot.ports import Load
@@ -160,15 +160,18 @@ class Play:
             self.roster.drop_feed(place)
             self.model.feeds.pop(place, None)
         else:
+            lost_at = self.now if old is None or old.state is FeedState.LIVE else old.lost_at
+            ended = () if old is None else old.ended if epoch == old.epoch else with_end(old, lost_at)
             feed = Feed(
                 place,
                 PLACES[place],
                 state,
                 epoch,
                 live_at,
-                self.now if old is None or old.state is FeedState.LIVE else old.lost_at,
+                lost_at,
                 timedelta(seconds=60),
                 timedelta(seconds=120),
+                ended,
             )
             self.roster.set_feed(feed)
             self.model.feeds[place] = feed

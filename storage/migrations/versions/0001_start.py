@@ -214,6 +214,7 @@ def upgrade() -> None:
         sa.Column("live_at", sa.BigInteger(), nullable=False),
         sa.Column("lost_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.Text(), nullable=False),
         sa.CheckConstraint("state IN ('live', 'stale', 'down')", name=op.f("ck_feed_state")),
         sa.ForeignKeyConstraint(["workspace_id"], ["workspace.id"], name=op.f("fk_feed_workspace_id")),
         sa.PrimaryKeyConstraint("workspace_id", name=op.f("pk_feed")),
