@@ -243,9 +243,9 @@ class Dispatcher:
         if choice is Choice.OFF:
             return replies.signed_off(asked.names)
         if choice is Choice.AWAY:
-            return replies.away(row, asked.names)
+            return replies.away(row, self._feeds, asked.names)
         others = self.core.roster.pool(now).available - (row.verdict.presence is Presence.AVAILABLE)
-        return replies.available(row, asked.names, others)
+        return replies.available(row, self._feeds, asked.names, others)
 
     async def _who(self, asked: "_Asked") -> Message:
         team, skill = asked.arguments.get("team"), asked.arguments.get("skill")
@@ -275,7 +275,9 @@ class Dispatcher:
         )
         if agent is None:
             raise BadInput(f"Whom do you mean? Type `/{asked.names[GROUP]} why @agent`.", field="agent")
-        return explain.why(self._row(agent.id, asked.now), self.core.roster.why_not(agent.id, asked.now))
+        row, against = self._row(agent.id, asked.now), self.core.roster.why_not(agent.id, asked.now)
+        oneself = asked.agent is not None and asked.agent.id == agent.id
+        return explain.why(row, against, asked.names, oneself=oneself)
 
     async def _timezone(self, asked: "_Asked") -> Message:
         agent, zone = asked.needed, find_zone(asked.arguments["zone"])

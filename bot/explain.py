@@ -1,174 +1,302 @@
 """How a presence came about and what follows, in words: `/presence me` and `/presence why`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bot.commands import spelled
-from bot.domain.facts import Choice, Feed, LinkState, Policy, Presence
-from bot.domain.presence import blind
+from bot.domain.agent import Identity
+from bot.domain.facts import CheckIn, Choice, Feed, Link, LinkState, Policy, Presence, SlackAway
+from bot.domain.presence import blind, idle_ends, suspect_ends
 from bot.domain.routing import Reason
-from bot.message import Code, Line, Message, Moment, Section, Span, Strong, TimeStyle, Tone, words
-from bot.replies import IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name
+from bot.message import (
+    Button,
+    ButtonStyle,
+    Code,
+    Line,
+    Message,
+    Moment,
+    Section,
+    Span,
+    Strong,
+    TimeStyle,
+    Tone,
+    words,
+)
+from bot.replies import IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name, unheard
 from bot.roster import Row
+
+IM_HERE = Button("I'm here", "available", style=ButtonStyle.PRIMARY)
 
 
 def me(
     row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str], now: datetime
 ) -> Message:
     """`/presence me`: how one is seen, why, and what happens next."""
-    facts, agent, verdict = row.facts, row.agent, row.verdict
-    lines: list[Line] = [
-        (
-            "You're ",
-            Strong(LABELS[verdict.presence]),
-            " since ",
-            Moment(row.since, TimeStyle.DATE_TIME),
-            *_because(row),
-            ".",
-        )
-    ]
-    lines.append(_new_work(row))
-    seen: list[Line] = []
-    links = {link.identity_id: link for link in facts.links}
-    for identity in agent.identities:
-        if not identity.present:
-            continue
-        link, feed = links.get(identity.id), feeds.get(identity.workspace_id)
-        name = platform_name(identity.platform, first=True)
-        if feed is None:
-            seen.append((f"{name}: tells nothing, so your own word counts",))
-        elif link is None:
-            seen.append((f"{name}: not seen yet",))
-        elif blind(link, feed):
-            seen.append((f"{name}: not seen since ", Moment(feed.lost_at)))
-        else:
-            state = {
-                LinkState.CONNECTED: "connected",
-                LinkState.SUSPECT: "disconnected just now",
-                LinkState.IDLE: "away",
-                LinkState.DISCONNECTED: "away" if link.weak else "disconnected",
-            }[link.state]
-            seen.append((f"{name}: {state} since ", Moment(link.since, TimeStyle.DATE_TIME)))
-    check_in = facts.check_in
-    if check_in is not None and now <= check_in.until_at:
-        seen.append(("Your word of ", Moment(check_in.at), " counts until ", Moment(check_in.until_at)))
-    sections = [Section((Strong("What I see"),), tuple(seen))] if seen else []
-    sections.append(Section((Strong("What happens next"),), _next(row, feeds, policy, names)))
-    zone = agent.zone or "not set"
-    about = f"Time zone {zone}"
-    if agent.zone:
-        about += f" ({now.astimezone(ZoneInfo(agent.zone)):%H:%M} there)"
-    about += f" · up to {agent.capacity} at once"
-    if agent.teams:
-        about += f" · {', '.join(agent.teams)}"
-    buttons = (SIGN_OFF,) if verdict.presence is Presence.AVAILABLE else (IM_AVAILABLE,)
-    return Message(tuple(lines), tuple(sections), buttons, TONES[verdict.presence], (words(about, 200),))
+    presence = row.verdict.presence
+    lines: list[Line] = [("You're ", *_presence(row), "."), *_new_work(row, feeds, names)]
+    seen = tuple(_seen(row, feeds, now))
+    sections = [Section((Strong("What I see"),), seen)] if seen else []
+    sections.append(Section((Strong("What happens next"),), tuple(_next(row, feeds, policy, names, now))))
+    buttons = {
+        Presence.AVAILABLE: (SIGN_OFF,) if row.verdict.reachable else (IM_HERE, SIGN_OFF),
+        Presence.AWAY: (IM_AVAILABLE, SIGN_OFF),
+        Presence.OFFLINE: (IM_AVAILABLE,),
+    }[presence]
+    return Message(tuple(lines), tuple(sections), buttons, TONES[presence], _about(row, names, now))
 
+
+def _about(row: Row, names: Mapping[str, str], now: datetime) -> Line:
+    agent = row.agent
+    if agent.zone:
+        zone: Line = (f"Time zone {agent.zone} ({now.astimezone(ZoneInfo(agent.zone)):%H:%M} there)",)
+    else:
+        zone = ("No time zone set: type ", Code(f"{spelled('presence timezone', names)} Europe/Berlin"))
+    chats = "1 chat" if agent.capacity == 1 else f"{agent.capacity} chats"
+    parts = [f"up to {chats} at once"]
+    if agent.teams:
+        parts.append(words(", ".join(agent.teams), 150))
+    return (*zone, *(f" · {part}" for part in parts))
+
+
+# --- why it is so --------------------------------------------------------------------------------
 
 BECAUSE: Mapping[str, tuple[str, str]] = {
     "signed_off": ("you signed off", "they signed off"),
-    "disconnected": ("{platform} says you left", "{platform} says they left"),
-    "check_in_lapsed": (
-        "it was long since you said you're there",
-        "it was long since they said they're there",
+    "disconnected": (
+        "{platform} no longer shows you as there",
+        "{platform} no longer shows them as there",
     ),
-    "unobserved": ("nobody has seen you for too long", "nobody has seen them for too long"),
-    "not_connected": ("not connected yet", "not connected yet"),
+    "check_in_lapsed": (
+        "it's too long since you last said you're here",
+        "it's too long since they last said they're here",
+    ),
+    "unobserved": ("nobody could see you for too long", "nobody could see them for too long"),
+    "not_connected": ("nothing shows yet that you're here", "nothing shows yet that they're here"),
     "removed": ("you left the workspace you were seen in", "they left the workspace they were seen in"),
     "switched_off": (
-        "that platform no longer tells who is there",
-        "that platform no longer tells who is there",
+        "the platform you were seen on no longer tells who is there",
+        "the platform they were seen on no longer tells who is there",
     ),
     "returned": ("you came back after a longer absence", "they came back after a longer absence"),
-    "not_set": ("you have not said otherwise yet", "they have not said otherwise yet"),
+    "not_set": (
+        "you haven't said yet that you're available",
+        "they haven't said yet that they're available",
+    ),
 }
 """Why a presence is as it is, by the verdict's reason: said to the agent, and said of them."""
 
 
-def _because(row: Row, *, of_them: bool = False) -> Line:
+def _presence(row: Row, *, of_them: bool = False) -> Line:
+    """`Away since 9:00, until 9:30: lunch`."""
     verdict = row.verdict
-    spans: list[Span] = []
+    spans: list[Span] = [Strong(LABELS[verdict.presence]), " since ", Moment(row.since, TimeStyle.DATE_TIME)]
+    if verdict.presence is Presence.AWAY and row.facts.intent.until_at is not None:
+        spans += [", until ", Moment(row.facts.intent.until_at)]
     if verdict.reason in BECAUSE:
         sentence = BECAUSE[verdict.reason][of_them]
         spans.append(": " + sentence.format(platform=platform_name(verdict.source)))
-    if verdict.presence is Presence.AWAY and row.facts.intent.until_at is not None:
-        spans += [" until ", Moment(row.facts.intent.until_at)]
     if verdict.note:
         spans += [": ", words(verdict.note)]
     return tuple(spans)
 
 
-def _new_work(row: Row) -> Line:
-    if row.verdict.reachable and row.load < row.agent.capacity:
-        return ("New chats can come to you.",)
-    if row.verdict.reachable:
-        return (f"You hold {row.load} of {row.agent.capacity}, so no new chats come to you.",)
-    return ("No new chats come to you.",)
+def _new_work(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str]) -> Iterator[Line]:
+    """Whether new chats come; if they don't though the agent is Available: why, and what to do."""
+    if row.verdict.presence is not Presence.AVAILABLE:
+        yield ("No new chats come to you.",)
+    elif row.load >= row.agent.capacity:
+        yield (f"You hold {row.load} of {row.agent.capacity}, so no new chats come to you.",)
+    elif row.verdict.reachable:
+        yield ("New chats can come to you.",)
+    else:
+        doubt = next(_doubts(row, feeds), "nobody can see you")
+        yield (f"No new chats come to you just now: {doubt}.",)
+        yield ("You're here? Type ", Code(spelled("available", names)), ", and they come at once.")
 
 
-def _next(row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str]) -> tuple[Line, ...]:
+def _doubts(row: Row, feeds: Mapping[str, Feed]) -> Iterator[str]:
+    """Links that could stand for the agent, and why each does not suffice."""
+    for identity, feed, link in _links(row, feeds):
+        name = platform_name(identity.platform)
+        if feed is None or link is None or link.state is LinkState.DISCONNECTED:
+            continue
+        if blind(link, feed):
+            yield f"I have no news from {name}"
+        elif link.state is LinkState.SUSPECT:
+            yield f"{name} lost you a moment ago"
+        elif link.state is LinkState.IDLE:
+            yield f"{name} shows you as away"
+
+
+def _links(row: Row, feeds: Mapping[str, Feed]) -> Iterator[tuple[Identity, Feed | None, Link | None]]:
+    """Where the agent is, with what is known of them there."""
+    links = {link.identity_id: link for link in row.facts.links}
+    for identity in row.agent.identities:
+        if identity.present:
+            yield identity, feeds.get(identity.workspace_id), links.get(identity.id)
+
+
+def _seen(row: Row, feeds: Mapping[str, Feed], now: datetime) -> Iterator[Line]:
+    for identity, feed, link in _links(row, feeds):
+        name = platform_name(identity.platform, first=True)
+        if feed is None:
+            yield (f"{name}: doesn't tell me who is there, so your own word counts",)
+        elif link is None:
+            yield (f"{name}: no news of you yet",)
+        elif blind(link, feed):
+            yield (f"{name}: no news of you since ", Moment(feed.lost_at, TimeStyle.DATE_TIME))
+        else:
+            gone = "offline or invisible" if identity.platform == "discord" else "disconnected"
+            state = {
+                LinkState.CONNECTED: "connected",
+                LinkState.SUSPECT: "disconnected a moment ago,",
+                LinkState.IDLE: "shows you as away",
+                LinkState.DISCONNECTED: "shows you as away" if link.weak else gone,
+            }[link.state]
+            joint = "at" if link.state is LinkState.SUSPECT else "since"
+            yield (f"{name}: {state} {joint} ", Moment(link.since, TimeStyle.DATE_TIME))
+    check_in = _check_in(row, now)
+    if check_in is not None:
+        yield (
+            "You said at ",
+            Moment(check_in.at),
+            " that you're here; that holds until ",
+            Moment(check_in.until_at),
+        )
+
+
+def _check_in(row: Row, now: datetime) -> CheckIn | None:
+    check_in = row.facts.check_in
+    return check_in if check_in is not None and now <= check_in.until_at else None
+
+
+# --- what comes of it ----------------------------------------------------------------------------
+
+
+def _next(
+    row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str], now: datetime
+) -> Iterator[Line]:
     intent, presence = row.facts.intent, row.verdict.presence
     start = Code(spelled("available", names))
     if intent.choice is Choice.OFF:
-        return (("You stay Offline until you type ", start, "."),)
-    lines: list[Line] = []
+        yield ("You stay Offline until you type ", start, ", whatever your apps say.")
+        return
+    if presence is Presence.OFFLINE:
+        if intent.until_at is not None:
+            yield ("Your time away ends at ", Moment(intent.until_at), ".")
+        if feed := unheard(row, feeds):
+            yield (f"{platform_name(feed.platform, first=True)} will soon tell me whether you're here.",)
+        yield ("Type ", start, ", and you're Available at once.")
+        return
     if intent.until_at is not None:
-        back = intent.base is not None and intent.base.choice is Choice.AVAILABLE
-        then = "you're Available again" if back else "you stay Away until you say otherwise"
-        lines.append(
-            (
+        if intent.base is not None and intent.base.choice is Choice.AVAILABLE:
+            yield ("At ", Moment(intent.until_at), " you're Available again.")
+        else:
+            yield (
                 "At ",
                 Moment(intent.until_at),
-                f" {then}.",
+                " your time is over; you stay Away until you type ",
+                start,
+                ".",
             )
-        )
     elif presence is Presence.AWAY:
-        lines.append(("You stay Away until you type ", start, "."))
-    elif presence is Presence.OFFLINE:
-        lines.append(("Type ", start, " when you start."))
-    watched = [
-        feeds[identity.workspace_id] for identity in row.agent.identities if identity.workspace_id in feeds
-    ]
-    for feed in watched:
-        if feed.platform == "slack":
-            minutes = (policy.idle_routable + policy.idle_answer).total_seconds() / 60
-            lines.append(
-                (f"If Slack shows you away for {minutes:.0f} min without a word, you count as Offline.",)
-            )
-        else:
-            lines.append(
-                (
-                    f"If {platform_name(feed.platform)} loses you for over "
-                    f"{feed.grace.total_seconds():.0f} s, you count as Offline.",
+        yield ("You stay Away until you type ", start, ".")
+    yield _logged_out(row, feeds, policy, names, now)
+
+
+def _logged_out(
+    row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str], now: datetime
+) -> Line:
+    """What would have to come together to make somebody Offline who is logged in: rules 2 to 5."""
+    check_in = _check_in(row, now)
+    grounds: list[Line] = []
+    silence = False
+    for identity, feed, link in _links(row, feeds):
+        if feed is None or link is None or link.state is LinkState.DISCONNECTED:
+            continue
+        name = platform_name(identity.platform)
+        weak = identity.platform == "slack" and policy.slack_away is not SlackAway.ABSENT
+        if blind(link, feed):
+            if now <= feed.lost_at + policy.unobserved:
+                grounds.append(
+                    (f"there's still no news from {name} at ", Moment(feed.lost_at + policy.unobserved))
                 )
+            continue
+        if link.state is LinkState.SUSPECT:
+            if now > suspect_ends(link, feed, policy):
+                continue
+            grounds.append((f"{name} doesn't see you again within {feed.grace.total_seconds():.0f} s",))
+        elif link.state is LinkState.IDLE:
+            silence = True
+            grounds.append(
+                (f"{name} still shows you as away at ", Moment(idle_ends(link, feed, row.facts, policy)))
             )
-    return tuple(lines) or (("Nothing by itself.",),)
+            continue
+        elif not weak:
+            grounds.append((f"{name} loses you for over {feed.grace.total_seconds():.0f} s",))
+        elif policy.slack_away is SlackAway.IGNORE:
+            return ("You stay logged in until you type ", Code(spelled("presence off", names)), ".")
+        else:
+            silence = True
+            minutes = (policy.idle_routable + policy.idle_answer).total_seconds() / 60
+            grounds.append((f"{name} shows you as away for {minutes:.0f} min",))
+            continue
+        if (
+            check_in is not None
+            and check_in.identity_id == identity.id
+            and (link.state is LinkState.CONNECTED or link.since > check_in.at)
+        ):
+            check_in = None  # it ends with that disconnect
+    if check_in is not None:
+        grounds.append(("I hear nothing from you by ", Moment(check_in.until_at)))
+    elif silence:
+        grounds.append(("I hear nothing from you meanwhile",))
+    spans: list[Span] = []
+    for number, ground in enumerate(grounds):
+        spans += [("" if not number else " and " if number == len(grounds) - 1 else ", "), *ground]
+    return ("You become Offline if ", *spans, ".")
 
 
-REASONS: Mapping[Reason, str] = {
-    Reason.OFFLINE: "Offline",
-    Reason.AWAY: "Away",
-    Reason.CONNECTION_LOST: "the connection was lost just now, and nobody knows yet whether they come back",
-    Reason.UNCONFIRMED: "the platform can't be seen just now, so this can't be confirmed",
-    Reason.NOT_IN_TEAM: "not in that team",
-    Reason.SKILL_MISSING: "without that skill",
-    Reason.AT_CAPACITY: "holding as many chats as they can take",
+# --- why ----------------------------------------------------------------------------------------
+
+REASONS: Mapping[Reason, tuple[str, str]] = {
+    Reason.CONNECTION_LOST: (
+        "your platform shows you as away or gone just now",
+        "the platform shows them as away or gone just now",
+    ),
+    Reason.UNCONFIRMED: (
+        "your platform can't be seen just now, so nobody knows whether you're still there",
+        "the platform can't be seen just now, so nobody knows whether they're still there",
+    ),
+    Reason.NOT_IN_TEAM: ("you're not in that team", "not in that team"),
+    Reason.SKILL_MISSING: ("you don't have that skill", "without that skill"),
+    Reason.AT_CAPACITY: ("you hold as many chats as you can take", "holding as many chats as they can take"),
 }
+"""What stands against new work, said to the agent and said of them; Offline and Away say it themselves."""
 
 
-def why(row: Row, reasons: Sequence[Reason]) -> Message:
-    """`/presence why`: every reason against new work, or that there is none."""
+def why(row: Row, reasons: Sequence[Reason], names: Mapping[str, str], *, oneself: bool = False) -> Message:
+    """`/presence why`: every reason against new work, or that there is none; told to the agent
+    themselves (`oneself`), or of them."""
     name = Strong(words(row.agent.name, 60))
     if not reasons:
-        load = f" They hold {row.load} of {row.agent.capacity}." if row.load_known else ""
-        return Message(((name, " can take a chat now.", load),), tone=Tone.GOOD)
-    lines: list[Line] = [(name, " gets no new chats just now:")]
+        holds = "You hold" if oneself else "They hold"
+        load = f" {holds} {row.load} of {row.agent.capacity}." if row.load_known else ""
+        return Message(
+            ((*(("You",) if oneself else (name,)), " can take a chat now.", load),), tone=Tone.GOOD
+        )
+    lines: list[Line] = [
+        ("You get no new chats just now:",) if oneself else (name, " gets no new chats just now:")
+    ]
     for reason in reasons:
-        line: Line = ("• ", REASONS[reason])
         if reason in {Reason.OFFLINE, Reason.AWAY}:
-            line = (*line, " since ", Moment(row.since, TimeStyle.DATE_TIME), *_because(row, of_them=True))
-        elif reason is Reason.AT_CAPACITY:
-            line = (*line, f" ({row.load} of {row.agent.capacity})")
+            line: Line = ("• ", *(("You're ",) if oneself else ()), *_presence(row, of_them=not oneself))
+        else:
+            line = ("• ", REASONS[reason][not oneself])
+            if reason is Reason.AT_CAPACITY:
+                line = (*line, f" ({row.load} of {row.agent.capacity})")
         lines.append(line)
+    if oneself:
+        lines.append(("What you can do about it: ", Code(spelled("presence me", names))))
     return Message(tuple(lines), tone=TONES[row.verdict.presence])

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from bot.commands import TABLE, spelled
 from bot.domain.errors import RollcallError
-from bot.domain.facts import Choice, Feed, Intent, LinkState, Presence
+from bot.domain.facts import Choice, Feed, FeedState, Intent, LinkState, Presence
 from bot.domain.transition import Told
 from bot.message import (
     Button,
@@ -44,11 +44,27 @@ def platform_name(name: str, *, first: bool = False) -> str:
     return shown[:1].upper() + shown[1:] if first else shown
 
 
-def available(row: Row, names: Mapping[str, str], others: int) -> Message:
+def unheard(row: Row, feeds: Mapping[str, Feed]) -> Feed | None:
+    """A live feed that has yet to say anything of the agent, as it does soon after they were enrolled."""
+    heard = {link.identity_id for link in row.facts.links}
+    for identity in row.agent.identities:
+        feed = feeds.get(identity.workspace_id)
+        if (
+            feed is not None
+            and feed.state is FeedState.LIVE
+            and identity.id not in heard
+            and identity.present
+        ):
+            return feed
+    return None
+
+
+def available(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str], others: int) -> Message:
     """After `/available`."""
     lines: list[Line] = [("You're ", Strong("Available"), *_said(row.facts.intent), ".")]
     check_in = row.facts.check_in
-    if check_in is not None and not any(link.state is LinkState.CONNECTED for link in row.facts.links):
+    connected = any(link.state is LinkState.CONNECTED for link in row.facts.links)
+    if check_in is not None and not connected and unheard(row, feeds) is None:
         lines.append(
             (
                 "That holds until ",
@@ -65,38 +81,42 @@ def available(row: Row, names: Mapping[str, str], others: int) -> Message:
     return Message(tuple(lines), tone=Tone.GOOD)
 
 
-def away(row: Row, names: Mapping[str, str]) -> Message:
+def away(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str]) -> Message:
     """After `/away`."""
-    intent = row.facts.intent
+    intent, back = row.facts.intent, Code(spelled("available", names))
     first: list[Span] = ["You're ", Strong("Away")]
     if intent.until_at is not None:
         first += [" until ", Moment(intent.until_at)]
     first += [*_said(intent), ". No new chats come to you."]
     lines: list[Line] = [tuple(first)]
     if row.verdict.presence is Presence.OFFLINE:
-        lines = [
-            ("Noted: ", *lines[0][1:-1], "."),
-            (
-                "Your team sees you as ",
-                Strong("Offline"),
-                ", because you're not connected. Type ",
-                Code(spelled("available", names)),
-                " when you start.",
-            ),
-        ]
+        lines = [("Noted: ", *lines[0][1:-1], "."), *_seen_offline(row, feeds, back)]
     elif intent.until_at is None:
-        lines.append(("Type ", Code(spelled("available", names)), " or press the button when you're back."))
+        lines.append(("Type ", back, " or press the button when you're back."))
     elif intent.base is not None and intent.base.choice is Choice.AVAILABLE:
         lines.append(("Then you're Available again by yourself.",))
     else:
-        lines.append(
-            (
-                "You were Away before, so you stay Away then. Type ",
-                Code(spelled("available", names)),
-                " when you're back.",
-            )
-        )
+        lines.append(("You were Away before, so you stay Away then. Type ", back, " when you're back."))
     return Message(tuple(lines), buttons=(IM_BACK, SIGN_OFF), tone=Tone.AWAY)
+
+
+def _seen_offline(row: Row, feeds: Mapping[str, Feed], back: Code) -> Sequence[Line]:
+    """Why the team sees somebody as Offline who says that they are away."""
+    if feed := unheard(row, feeds):
+        name = platform_name(feed.platform)
+        return (
+            (f"{name} will soon tell me that you're here; until then your team sees you as Offline.",),
+            ("Type ", back, " or press the button when you're back."),
+        )
+    gone = [feeds[link.feed_id] for link in row.facts.links if link.feed_id in feeds]
+    shown = next((feed for feed in gone if feed.state is FeedState.LIVE), None)
+    because = (
+        f"{platform_name(shown.platform)} shows you as offline" if shown else "I can't see that you're here"
+    )
+    return (
+        ("Your team sees you as ", Strong("Offline"), f", because {because}."),
+        ("Type ", back, " or press the button when you can take chats: that's enough for me."),
+    )
 
 
 def signed_off(names: Mapping[str, str]) -> Message:

@@ -122,13 +122,13 @@ async def test_an_agent_asks_how_they_are_seen_and_why(tmp_path: Path) -> None:
         assert "You're **Available** since <t:" in me
         assert "New chats can come to you." in me
         assert "connected since <t:" in me
-        assert "If Discord loses you for over 60 s, you count as Offline." in me
+        assert "You become Offline if Discord loses you for over 60 s." in me
 
         assert "**Maria** can take a chat now." in (await scene.say(ben, "presence why", agent=maria)).text
         await scene.say(ben, "presence me")
         why = (await scene.say(maria, "presence why", agent=ben)).text
         assert "**Ben** gets no new chats just now" in why
-        assert "Offline since <t:" in why
+        assert "**Offline** since <t:" in why
 
         # Clock times need a zone, which Discord does not tell.
         asked = (await scene.say(maria, "away", until="14:30", reason="dentist")).text

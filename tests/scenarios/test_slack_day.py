@@ -226,8 +226,8 @@ async def test_an_agent_asks_how_they_are_seen_and_times_are_read_kindly(tmp_pat
         assert "You're *Available* since <!date^" in me
         assert "New chats can come to you." in me
         assert "Slack: connected since <!date^" in me
-        assert "If Slack shows you away for 25 min without a word, you count as Offline." in me
-        assert "Time zone not set" in me
+        assert "You become Offline if Slack shows you as away for 25 min and I hear" in me
+        assert "No time zone set: type `/presence timezone Europe/Berlin`" in me
         assert "*maria* can take a chat now." in (await scene.say(ben, "presence", "why @maria")).shown
 
         # Clock times need a zone, which Slack does not tell of everybody.

@@ -192,11 +192,11 @@ async def test_a_long_roster_comes_in_pages() -> None:
 async def test_why_names_every_reason() -> None:
     team = await open_team()
     await team.type("U1", "/available", name="Maria")
-    assert "Maria can take a chat now." in read(await team.type("U1", "/presence why", name="Maria"))
+    assert "Maria can take a chat now." in read(await team.type("U2", "/presence why maria", name="Jon"))
     await team.type("U1", "/brb 30m dentist", name="Maria")
     reply = read(await team.type("U2", "/presence why maria", name="Jon"))
     assert "Maria gets no new chats just now:" in reply
-    assert "• Away since 09:00 until 09:30: dentist" in reply
+    assert "• Away since 09:00, until 09:30: dentist" in reply
     assert "Did you mean maria?" in read(await team.type("U2", "/presence why mario", name="Jon"))
 
 
@@ -206,8 +206,8 @@ async def test_me_says_how_one_is_seen_and_what_comes_next() -> None:
     shown = read(await team.type("U1", "/presence me", name="Maria"))
     assert "You're Available since 09:00." in shown
     assert "New chats can come to you." in shown
-    assert "Your word of 09:00 counts until 17:00" in shown
-    assert "Time zone Europe/Berlin (10:00 there) · up to 1 at once · support, billing" in shown
+    assert "You said at 09:00 that you're here; that holds until 17:00" in shown
+    assert "Time zone Europe/Berlin (10:00 there) · up to 1 chat at once · support, billing" in shown
 
 
 async def test_the_time_zone_is_set_by_hand_and_stays_so() -> None:
