@@ -251,7 +251,12 @@ class Dispatcher:
         team, skill = asked.arguments.get("team"), asked.arguments.get("skill")
         rows = self.core.roster.rows(asked.now, team, skill)
         page = asked.arguments.get("page", "1")
-        title = next((t.name for t in self.core.teams if t.slug == team), self.core.config.organization.name)
+        in_team = next((one.name for one in self.core.teams if one.slug == team), "")
+        with_skill = next((one.name for one in self.core.skills if one.slug == skill), "")
+        if not rows:
+            others = len(self.core.roster) > 0
+            return replies.nobody(in_team, with_skill, asked.arguments, asked.names, asked.now, others=others)
+        title = ", ".join(filter(None, (in_team, with_skill))) or self.core.config.organization.name
         lost = [
             (feed, self.core.workspaces[feed.id].name)
             for feed in self._feeds.values()

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from bot.commands import spelled
 from bot.domain.agent import Identity
 from bot.domain.facts import CheckIn, Choice, Feed, Link, LinkState, Policy, Presence, SlackAway
-from bot.domain.presence import blind, idle_ends, suspect_ends
+from bot.domain.presence import blind, blind_since, idle_ends, suspect_ends
 from bot.domain.routing import Reason
 from bot.message import (
     Button,
@@ -145,7 +145,7 @@ def _seen(row: Row, feeds: Mapping[str, Feed], now: datetime) -> Iterator[Line]:
         elif link is None:
             yield (f"{name}: no news of you yet",)
         elif blind(link, feed):
-            yield (f"{name}: no news of you since ", Moment(feed.lost_at, TimeStyle.DATE_TIME))
+            yield (f"{name}: no news of you since ", Moment(blind_since(link, feed), TimeStyle.DATE_TIME))
         else:
             gone = "offline or invisible" if identity.platform == "discord" else "disconnected"
             state = {
@@ -218,10 +218,9 @@ def _logged_out(
         name = platform_name(identity.platform)
         weak = identity.platform == "slack" and policy.slack_away is not SlackAway.ABSENT
         if blind(link, feed):
-            if now <= feed.lost_at + policy.unobserved:
-                grounds.append(
-                    (f"there's still no news from {name} at ", Moment(feed.lost_at + policy.unobserved))
-                )
+            until = blind_since(link, feed) + policy.unobserved
+            if now <= until:
+                grounds.append((f"there's still no news from {name} at ", Moment(until)))
             continue
         if link.state is LinkState.SUSPECT:
             if now > suspect_ends(link, feed, policy):

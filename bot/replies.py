@@ -157,13 +157,13 @@ def who(
     page = min(max(page, 1), pages)
     shown = grouped[(page - 1) * PAGE : page * PAGE]
     counts = {presence: sum(row.verdict.presence is presence for row in rows) for presence in order}
-    summary = " · ".join(f"{counts[presence]} {LABELS[presence].lower()}" for presence in order)
+    summary = "".join(f" · {counts[presence]} {LABELS[presence].lower()}" for presence in order)
     sections = []
     for presence in order:
         group = tuple(_roster_line(row, now) for row in shown if row.verdict.presence is presence)
         if group:
             sections.append(Section((Strong(f"{LABELS[presence]} ({counts[presence]})"),), group))
-    lines: list[Line] = [(Strong(words(title)), f"  {summary}" if rows else "  nobody is enrolled yet")]
+    lines: list[Line] = [(Strong(words(title)), summary)]
     for feed, name in feeds:
         lines.append(
             (
@@ -172,7 +172,7 @@ def who(
                 ". Who is there is unconfirmed.",
             )
         )
-    buttons = [Button("Refresh", "who", _paged(arguments, page))]
+    buttons = [_refresh(arguments, page)]
     if page > 1:
         buttons.append(Button("Back", "who", _paged(arguments, page - 1)))
     if page < pages:
@@ -182,31 +182,77 @@ def who(
     return Message(tuple(lines), tuple(sections), tuple(buttons), tone, footer, replaces=True)
 
 
+def nobody(
+    team: str,
+    skill: str,
+    arguments: Mapping[str, str],
+    names: Mapping[str, str],
+    now: datetime,
+    *,
+    others: bool,
+) -> Message:
+    """The roster where it is empty. `team` and `skill`: their names, where asked for; `others`: there are
+    agents, but none with these."""
+    start = Code(spelled("available", names))
+    if not others:
+        lines: list[Line] = [("Nobody is an agent here yet.",), ("Type ", start, " to be the first.")]
+    else:
+        if team and skill:
+            lines = [("Nobody in ", Strong(words(team)), " has the skill ", Strong(words(skill)), ".")]
+        elif team:
+            lines = [("Nobody is in the team ", Strong(words(team)), " yet.")]
+        else:
+            lines = [("Nobody has the skill ", Strong(words(skill)), " yet.")]
+        lines.append(
+            (
+                "Whoever runs Rollcall names the people in its configuration; they appear here after their "
+                "first command, such as ",
+                start,
+                ".",
+            )
+        )
+        lines.append(("Everybody: ", Code(spelled("who", names))))
+    return Message(
+        tuple(lines), buttons=(_refresh(arguments, 1),), footer=("As of ", Moment(now)), replaces=True
+    )
+
+
+def _refresh(arguments: Mapping[str, str], page: int) -> Button:
+    return Button("Refresh", "who", _paged(arguments, page))
+
+
 def _paged(arguments: Mapping[str, str], page: int) -> tuple[tuple[str, str], ...]:
     kept = [(key, value) for key, value in arguments.items() if key in {"team", "skill"} and value]
     return (*kept, ("page", str(page)))
 
 
 def _roster_line(row: Row, now: datetime) -> Line:
-    spans: list[Span] = [Strong(words(row.agent.name, 40))]
-    intent = row.facts.intent
-    if row.verdict.presence is not Presence.OFFLINE and row.load_known:
-        spans.append(f"  {row.load}/{row.agent.capacity}")
-    if row.verdict.presence is Presence.AWAY and intent.until_at is not None:
-        spans += ["  until ", Moment(intent.until_at)]
-    elif row.verdict.presence is Presence.OFFLINE and row.facts.last_seen_at is not None:
-        spans += ["  since ", Moment(row.since)]
-    if row.verdict.note:
-        spans += ["  ", words(row.verdict.note, 60)]
-    if row.verdict.reason in {"returned", "not_set"}:
-        spans.append("  back, not available yet" if row.verdict.reason == "returned" else "  not set yet")
-    if row.verdict.presence is Presence.AVAILABLE and row.load >= row.agent.capacity:
-        spans.append("  busy")
-    if row.verdict.unconfirmed_since is not None:
-        spans += ["  unconfirmed since ", Moment(row.verdict.unconfirmed_since)]
-    elif row.verdict.presence is Presence.AVAILABLE and not row.verdict.reachable:
-        spans.append("  connection lost just now")
-    return tuple(spans)
+    """The name and what there is to know, with a dot between: spaces alone run together in Slack."""
+    verdict, intent = row.verdict, row.facts.intent
+    available = verdict.presence is Presence.AVAILABLE
+    parts: list[Line] = [(Strong(words(row.agent.name, 40)),)]
+    if verdict.presence is not Presence.OFFLINE and row.load_known:
+        parts.append((f"{row.load}/{row.agent.capacity}",))
+    if verdict.presence is Presence.AWAY and intent.until_at is not None:
+        parts.append(("until ", Moment(intent.until_at)))
+    elif verdict.presence is Presence.OFFLINE and row.facts.last_seen_at is not None:
+        parts.append(("since ", Moment(row.since)))
+    if verdict.note:
+        parts.append((words(verdict.note, 60),))
+    if verdict.reason in {"returned", "not_set"}:
+        parts.append(("back, not available yet" if verdict.reason == "returned" else "not available yet",))
+    if available and row.load >= row.agent.capacity:
+        parts.append(("busy",))
+    if verdict.unconfirmed_since is not None:
+        parts.append(("unconfirmed since ", Moment(verdict.unconfirmed_since)))
+    elif available and not verdict.reachable:
+        parts.append(("connection lost just now",))
+    return dotted(parts)
+
+
+def dotted(parts: Sequence[Line]) -> Line:
+    """Parts of one line with a dot between them."""
+    return tuple(span for number, part in enumerate(parts) for span in ((" · ",) if number else ()) + part)
 
 
 def zone_set(zone: str, now: datetime) -> Message:
@@ -243,25 +289,14 @@ def removed(name: str) -> Message:
 def help_page(names: Mapping[str, str], lead: bool) -> Message:
     """`/presence help`: the table, and how to say times."""
     lines: list[Line] = [
-        (Code(f"{spelled(spec.name, names)} {spec.hint}".rstrip()), f"  {spec.help}")
+        (Code(f"{spelled(spec.name, names)} {spec.hint}".rstrip()), f" · {spec.help}")
         for spec in TABLE
         if lead or spec.who != "lead"
     ]
+    examples = ("30m", "1h30", "until 14:30", "back at 3pm", "tomorrow 9am", "eod")
     times: tuple[Line, ...] = (
-        (
-            Code("30m"),
-            "  ",
-            Code("1h30"),
-            "  ",
-            Code("until 14:30"),
-            "  ",
-            Code("back at 3pm"),
-            "  ",
-            Code("tomorrow 9am"),
-            "  ",
-            Code("eod"),
-            "  with a reason before or behind it",
-        ),
+        dotted([(Code(example),) for example in examples]),
+        ("A reason goes before or behind it: ", Code("30m lunch")),
     )
     return Message(((Strong("What you can type"),), *lines), (Section((Strong("Times"),), times),))
 

@@ -43,7 +43,7 @@ def test_an_agents_day_at_the_prompt(terminal: Terminal, tmp_path: Path) -> None
     terminal.wait_for("^○ Alex › $|^○ Alex ›$")
 
     terminal.enter("/whosin")
-    terminal.wait_for(r"▌ Away \(2\)\n▌   Alex  until .*  lunch\n▌   Chloe  until .*  lunch$")
+    terminal.wait_for(r"▌ Away \(2\)\n▌   Alex · until .* · lunch\n▌   Chloe · until .* · lunch$")
 
     terminal.enter("/brb")
     terminal.wait_for(r"▌ Type /available or press the button when you're back\.")
@@ -113,8 +113,8 @@ def test_ctrl_d_leaves_and_the_data_that_is_kept_goes_on(tmp_path: Path) -> None
         shown = second.wait_for(r"▌ Demo support.*(\n▌.*)*")
         second.enter("/quit")
         assert second.ended() == 0
-    assert re.search(r"Available \(3\)\n▌   Ben  billing only today\n▌   Emma\n▌   Maria", shown)
-    assert re.search(r"Away \(2\)\n▌   Alex  until .*  dentist\n▌   Chloe", shown)
+    assert re.search(r"Available \(3\)\n▌   Ben · billing only today\n▌   Emma\n▌   Maria", shown)
+    assert re.search(r"Away \(2\)\n▌   Alex · until .* · dentist\n▌   Chloe", shown)
     assert re.search(r"Offline \(1\)\n▌   Dev  since", shown)
 
 

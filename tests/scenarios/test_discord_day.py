@@ -13,7 +13,7 @@ async def test_a_day_from_the_first_available_to_signing_off(tmp_path: Path) -> 
     async with discord_scene(tmp_path) as scene, scene.program:
         maria, ben = scene.agent("Maria"), scene.agent("Ben")
         await scene.ready()
-        assert "nobody is enrolled yet" in (await scene.say(maria, "who")).text
+        assert "Nobody is an agent here yet" in (await scene.say(maria, "who")).text
 
         said = await scene.say(maria, "available", note="only billing today")
         assert "You're **Available**" in said.text

@@ -32,7 +32,7 @@ async def test_a_lead_enrols_and_removes_and_nobody_else_does(tmp_path: Path) ->
         assert "Only leads can do that" in refused.text
         assert "**Gus** is an agent now" in (await scene.say(lead, "presence enrol", agent=stranger)).text
         await scene.until_about("Gus", lambda agent: agent["presence"] == "away", "Gus to be seen")
-        assert "not set yet" in (await scene.say(maria, "who")).text
+        assert "not available yet" in (await scene.say(maria, "who")).text
         await scene.say(stranger, "available")
         await scene.agrees(maria, "Gus", "available")
 
@@ -106,8 +106,7 @@ async def test_the_roster_has_pages_and_a_refresh_and_teams_to_choose_from(tmp_p
         offered = await scene.fake.autocomplete(first, scene.guild, "who", "team", "bil")
         assert [(choice["name"], choice["value"]) for choice in offered] == [("Billing", "billing")]
         in_team = await scene.say(first, "who", team="billing")
-        assert "**Billing**" in in_team.text
-        assert "nobody is enrolled yet" in in_team.text
+        assert "Nobody is in the team **Billing** yet" in in_team.text
         assert "There is no team `bilge`. Known" in (await scene.say(first, "who", team="bilge")).text
 
 

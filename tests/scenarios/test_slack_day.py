@@ -33,7 +33,7 @@ async def test_a_day_from_the_first_available_to_signing_off(tmp_path: Path) -> 
             for command in ("available", "brb", "whosin", "presence"):
                 assert FULL_MEMBERS in (await scene.say(stranger, command)).shown
         assert (await scene.program.get("/v1/agents"))["agents"] == []
-        assert "nobody is enrolled yet" in (await scene.say(maria, "whosin")).shown
+        assert "Nobody is an agent here yet." in (await scene.say(maria, "whosin")).shown
 
         said = await scene.say(maria, "available", "only billing today")
         assert "You're *Available*: only billing today." in said.shown
@@ -208,7 +208,7 @@ async def test_the_roster_of_sixty_has_pages_a_refresh_and_teams(tmp_path: Path)
         assert "page 3 of 4" in page.shown
         assert len(scene.fake.ephemeral_messages(first.id)) == 2, "one message, changed in place"
 
-        assert "*Billing* nobody is enrolled yet" in (await scene.say(first, "whosin", "billing")).shown
+        assert "Nobody is in the team *Billing* yet." in (await scene.say(first, "whosin", "billing")).shown
         assert "59 available · 1 away" in (await scene.say(first, "presence", "who support")).shown
         unknown = (await scene.say(first, "whosin", "bilge")).shown
         assert "`bilge` is no team or skill. Known: `support`, `billing`, `german`." in unknown

@@ -50,7 +50,7 @@ async def test_on_discord_only_a_role_or_a_lead_makes_an_agent() -> None:
 async def test_asking_who_is_in_does_not_make_an_agent_of_the_asker() -> None:
     team = await open_team()
     reply = await team.type("U7", "/whosin")
-    assert "nobody is enrolled yet" in read(reply)
+    assert "Nobody is an agent here yet." in read(reply)
     assert len(team.desk.roster) == 0
 
 
@@ -164,8 +164,8 @@ async def test_who_groups_counts_and_says_since_when_a_feed_is_lost() -> None:
     await team.type("U1", "/brb 30m lunch", name="Maria")
     await team.desk.feed_lost(team.discord.id, since=team.clock.now())
     shown = read(await team.type("U1", "/whosin", name="Maria"))
-    assert "My team  1 available · 1 away · 0 offline" in shown
-    assert "Maria  until 09:30  lunch" in shown
+    assert "My team · 1 available · 1 away · 0 offline" in shown
+    assert "Maria · until 09:30 · lunch" in shown
     assert "Discord (Acme guild) has not been seen since 09:00. Who is there is unconfirmed." in shown
     assert "[Refresh]" in shown
     german = read(await team.type("U1", "/whosin german", name="Maria"))

@@ -62,3 +62,44 @@ async def test_why_about_oneself_is_said_to_oneself(line: str) -> None:
     assert reply.startswith("You get no new chats just now:\n• You're Offline since 09:00: ")
     await team.type("U1", "/available", name="Maria")
     assert read(await team.type("U1", line, name="Maria")) == "You can take a chat now."
+
+
+async def test_an_empty_team_is_no_empty_organization() -> None:
+    """It is named, and how people come into it."""
+    team = await open_team()
+    empty = read(await team.type("U2", "/whosin billing"))
+    assert empty.startswith("Nobody is an agent here yet.\nType /available to be the first.")
+    await team.type("U2", "/available", name="Jon")
+    asked = {
+        "/whosin billing": "Nobody is in the team Billing yet.",
+        "/whosin german": "Nobody has the skill German yet.",
+        "/whosin billing german": "Nobody in Billing has the skill German.",
+    }
+    for line, answer in asked.items():
+        shown = read(await team.type("U2", line, name="Jon"))
+        assert shown.startswith(answer), shown
+        assert "Whoever runs Rollcall names the people in its configuration" in shown
+        assert "[Refresh]" in shown
+        assert "0 available" not in shown
+    await team.type("U1", "/available", name="Maria")
+    assert read(await team.type("U2", "/whosin german", name="Jon")).startswith("German · 1 available")
+
+
+async def test_parts_of_a_line_are_divided_by_more_than_spaces() -> None:
+    """Two spaces run together in Slack, and in Discord too."""
+    team = await open_team()
+    epoch = await team.desk.feed_live(team.discord.id)
+    await team.type("U1", "/available only billing", name="Maria")
+    await team.type("U2", "/brb 30m lunch", name="Jon")
+    await team.type("500", "/presence me", on="discord", name="Ana")
+    await team.see("500", Seen.CONNECTED, epoch)
+    await team.type("U1", "/brb 30m lunch", name="Maria")
+    await team.desk.feed_lost(team.discord.id, since=team.clock.now())
+    pages = [
+        await team.type("U1", line, name="Maria") for line in ("/whosin", "/presence help", "/presence me")
+    ]
+    for page in pages:
+        assert "  " not in read(page)
+    assert "Ana · not available yet · unconfirmed since 09:00" in read(pages[0])
+    assert "/brb [30m, until 14:30, tomorrow 9am] [reason] · You take no new chats" in read(pages[1])
+    assert "30m · 1h30 · until 14:30" in read(pages[1])
