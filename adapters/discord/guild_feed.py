@@ -17,6 +17,7 @@ import discord
 from msgspec import Struct
 
 from adapters.discord.people import profile_of
+from adapters.discord.rest import UNANSWERED
 from bot.domain.agent import Workspace
 from bot.domain.errors import RollcallError, Unavailable
 from bot.domain.facts import Seen
@@ -235,13 +236,17 @@ class GuildFeed:
         return [user_id for user_id in self.watched if user_id not in before]
 
     async def _ask(self, user_ids: Iterable[int]) -> None:
-        """Raises nothing: what Discord does not answer is asked again, as long as the feed stands."""
+        """Raises nothing: what Discord does not answer is asked again, as long as the feed stands; where
+        we fail ourselves, the next sweep asks."""
         beginning, rest = self._beginning, iter(user_ids)
-        while chunk := list(islice(rest, AT_ONCE)):
-            while not await self._ask_chunk(chunk, beginning):
-                await self._core.clock.sleep(RETRY)
-                if beginning != self._beginning:
-                    return
+        try:
+            while chunk := list(islice(rest, AT_ONCE)):
+                while not await self._ask_chunk(chunk, beginning):
+                    await self._core.clock.sleep(RETRY)
+                    if beginning != self._beginning:
+                        return
+        except Exception:
+            log.exception("asking for the agents of guild %s failed", self.guild.id)
 
     async def _ask_chunk(self, chunk: list[int], beginning: int) -> bool:
         """Whether it was answered, or needs no answer any more."""
@@ -250,7 +255,7 @@ class GuildFeed:
             members = await self.guild.query_members(
                 user_ids=chunk, limit=AT_ONCE, presences=self.presence, cache=False
             )
-        except (TimeoutError, OSError, discord.DiscordException, RuntimeError) as trouble:
+        except (*UNANSWERED, RuntimeError) as trouble:
             log.info("guild %s did not answer: %s", self.guild.id, type(trouble).__name__)
             return False
         if beginning != self._beginning:
@@ -289,7 +294,7 @@ class GuildFeed:
                 await self._core.member_left(self.workspace.id, str(user_id), deleted=unknown.code == 10013)
             except RollcallError as refusal:
                 log.warning("somebody's leaving was not stored: %s", refusal.sentence)
-        except (discord.DiscordException, OSError, TimeoutError) as trouble:
+        except UNANSWERED as trouble:
             log.info("a member could not be looked up: %s", type(trouble).__name__)
         else:
             await self._renew(profile_of(member, self._roles))

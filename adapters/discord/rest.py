@@ -22,6 +22,9 @@ LONGEST_WAIT = 30.0
 TRIES = 3
 UNSAID = 60.0
 """Seconds to stay away after a 429 that does not say for how long."""
+UNANSWERED = (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError)
+"""What a call to Discord ends with when it brings no answer. discord.py lets aiohttp's own errors through,
+and a connection that is merely closed (ServerDisconnectedError) is no OSError."""
 
 
 class EdgeLimited(discord.RateLimited):

@@ -18,7 +18,7 @@ from adapters.discord.connection import FATAL, Connection, IdentifiesSpent, Pati
 from adapters.discord.feeds import Feeds
 from adapters.discord.invite import application_id_of, invite_url
 from adapters.discord.render import embed_of
-from adapters.discord.rest import WebhookAdapter, done_within
+from adapters.discord.rest import UNANSWERED, WebhookAdapter, done_within
 from bot.config import DiscordTable
 from bot.domain.agent import Identity, Workspace
 from bot.domain.errors import RollcallError
@@ -147,7 +147,7 @@ class DiscordService:
             return limit.retry_after
         except RollcallError as refusal:
             log.warning("Discord waits: %s", refusal.sentence)
-        except (OSError, aiohttp.ClientError, discord.DiscordException) as trouble:
+        except UNANSWERED as trouble:
             log.warning("Discord is not connected: %s", type(trouble).__name__)
             self._tell("reach", UNREACHED)
         except Exception:
@@ -190,14 +190,18 @@ class DiscordService:
         self._core.report("discord", None, " ".join(self._troubles.values()) or None)
 
     async def _keep(self) -> None:
-        """Watches who was enrolled elsewhere, and asks for everybody now and then."""
+        """Watches who was enrolled elsewhere, and asks for everybody now and then. Nothing but leaving ends
+        it: a round that fails is logged, and the next one comes."""
         swept_at = self._core.clock.monotonic()
         while True:
             await self._core.clock.sleep(LOOK_EVERY)
-            self.feeds.look_for_new()
-            if self._core.clock.monotonic() - swept_at >= SWEEP_EVERY:
-                await self.feeds.sweep()
-                swept_at = self._core.clock.monotonic()
+            try:
+                self.feeds.look_for_new()
+                if self._core.clock.monotonic() - swept_at >= SWEEP_EVERY:
+                    swept_at = self._core.clock.monotonic()
+                    await self.feeds.sweep()
+            except Exception:
+                log.exception("a round of looking after Discord's agents failed; the next one comes")
 
     # --- what the gateway tells ---
 
@@ -261,6 +265,8 @@ class DiscordService:
                 await work
             except RollcallError as refusal:
                 log.warning("Discord's commands: %s", refusal.sentence)
+            except Exception:
+                log.exception("registering Discord's commands failed; the next connection tries again")
 
         task = asyncio.create_task(ending_quietly())
         self._tasks.add(task)
@@ -364,7 +370,7 @@ class DiscordService:
                 raise Undeliverable(f"Discord refuses it with code {refusal.code}") from None
             log.warning("a message was not sent: %s", _in_short(refusal))
             raise RetryLater from None
-        except (discord.DiscordException, OSError, aiohttp.ClientError, TimeoutError) as trouble:
+        except UNANSWERED as trouble:
             log.warning("a message was not sent: %s", _in_short(trouble))
             raise RetryLater from None
         return str(sent.id)

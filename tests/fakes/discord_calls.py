@@ -9,6 +9,8 @@ import asyncio
 import json
 import math
 import re
+import socket
+import struct
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -48,6 +50,7 @@ class Fault:
     message: str = ""
     scope: str = "user"
     by_proxy: bool = False
+    politely: bool = False
 
     def matches(self, call: Call) -> bool:
         return self.times > 0 and fnmatchcase(f"{call.method} {call.path}", self.route)
@@ -92,6 +95,7 @@ class Desk:
         call = Call(request.method, request.path.removeprefix(PREFIX), dict(request.query))
         call.reason = request.headers.get("X-Audit-Log-Reason")
         self.calls.append(call)
+        fault = None
         try:
             await self._read(call, request)
             fault = await self._next_fault(call)
@@ -99,10 +103,10 @@ class Desk:
                 response = self._refusal(call, fault)
             else:
                 response = _json(200, await self._answer(call, request))
-            if fault is not None and fault.kind == "hang_up" and request.transport is not None:
-                request.transport.abort()
         except Refused as refused:
             response = _json(refused.status, refused.body)
+        if fault is not None and fault.kind == "hang_up" and request.transport is not None:
+            _hang_up(request.transport, politely=fault.politely)
         call.status = response.status
         if response.status != 429:
             bucket = re.sub(r"\d{5,}", "*", f"{call.method} {call.path}")
@@ -185,6 +189,15 @@ def _json(status: int, body: object) -> web.Response:
     if body is None:
         return web.Response(status=204)
     return web.Response(status=status, body=json.dumps(body).encode(), content_type="application/json")
+
+
+def _hang_up(transport: asyncio.Transport, *, politely: bool) -> None:
+    """Close the line, as a load balancer does, or reset it, as a machine that dies does."""
+    if not politely:
+        # Without lingering the kernel sends a reset; else even an abort looks like a good end.
+        lingering = struct.pack("ii", 1, 0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingering)
+    transport.abort()
 
 
 def _quota(limit: int, remaining: int, reset_after: float, *, bucket: str) -> dict[str, str]:

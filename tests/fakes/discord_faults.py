@@ -96,9 +96,13 @@ class Faults:
         """Hold requests back before they are looked at, so that deadlines count the wait."""
         self._order(Fault(route, times, "slow", seconds=seconds))
 
-    def lose_answers(self, route: str, times: int = 1) -> None:
-        """Carry the request out, then cut the line instead of answering."""
-        self._order(Fault(route, times, "hang_up"))
+    def lose_answers(self, route: str, times: int = 1, *, politely: bool = False) -> None:
+        """Carry the request out or refuse it, then cut the line instead of answering.
+
+        `politely` closes it as a load balancer does, else it is reset. For a client these are two errors: a
+        server that disconnected, and a connection that was reset.
+        """
+        self._order(Fault(route, times, "hang_up", politely=politely))
 
     def unauthorized(self) -> None:
         """The token was reset: 401 everywhere, sessions end, open connections and IDENTIFYs get 4004."""

@@ -619,6 +619,13 @@ async def test_failures_and_lost_answers_happen_as_ordered(fake: FakeDiscord) ->
         fake.lose_answers("POST /channels/*/messages")
         with pytest.raises(aiohttp.ClientError):
             await where.send("Arrives, unknown to the sender")
+        stranger = fake.add_member(fake.add_guild("Other"), "stranger")
+        for politely, error in ((False, aiohttp.ClientOSError), (True, aiohttp.ServerDisconnectedError)):
+            # Twice, because aiohttp asks again by itself on a connection that it had kept open.
+            fake.lose_answers("GET /guilds/*/members/*", times=2, politely=politely)
+            with pytest.raises(error):
+                await bot.http.get_member(channel.guild_id or 0, stranger.id)
+            fake.rest.desk.faults.clear()
     assert [message.content for message in fake.messages(channel)] == ["Arrives, unknown to the sender"]
 
 
