@@ -4,6 +4,7 @@ The front door names the request, checks the key and its limit, turns every erro
 document, and counts. It is plain ASGI, because it stands on the hot path.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 import structlog
@@ -79,6 +80,10 @@ class Front:
             status = answer.status
             await send(head_of(answer, asked))
             await send(body_of(answer, asked))
+        except asyncio.CancelledError:
+            # Leaving: the connection was told and closed by then, so there is nobody to answer.
+            if not self.health.stopping:
+                raise
         finally:
             self._count(asked.method, asked.route, status, self._clock.monotonic() - began)
 
@@ -189,6 +194,9 @@ class Front:
 
         try:
             await mounted(scope, receive, relay)
+        except asyncio.CancelledError:
+            if not self.health.stopping:
+                raise
         finally:
             self._count(scope["method"], scope["path"], status, self._clock.monotonic() - began)
 

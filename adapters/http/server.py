@@ -9,14 +9,11 @@ import logging
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from http import HTTPStatus
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.http.app import Front, build_app
-from adapters.http.exchange import problem_answer
-from adapters.http.problems import Problem
+from adapters.http.protocol import Protocol
 from bot.core import Rollcall
 from bot.domain.errors import RollcallError
 from bot.ports import AsgiApp
@@ -24,9 +21,8 @@ from bot.ports import AsgiApp
 log = logging.getLogger("rollcall.http")
 FINISH_WITHIN = 5
 """Seconds for requests in hand when leaving; the rest of the program has to leave within 10 s too."""
-HEAD_WITHIN = 10.0
-"""Seconds in which the head of the first request on a connection must have come."""
-LARGEST_HEAD = 32 * 1024
+CANCEL_AFTER = 1
+"""Seconds after that until what still runs is cancelled, though nobody waits for it any more."""
 KEEP_ALIVE = 75
 """Seconds an idle connection stays: longer than the 60 s of common proxies, so that they close it first."""
 
@@ -81,14 +77,15 @@ class HttpServer:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def run(self) -> None:
-        """Serve until `stop` is called or this is cancelled; leaves within `FINISH_WITHIN` and a bit."""
+        """Serve until `stop` is called or this is cancelled; leaves within `FINISH_WITHIN`, `CANCEL_AFTER`
+        and a bit."""
         if self._socket is None:
             await self.bind()
         opened = self._socket
         assert opened is not None
         config = uvicorn.Config(
             self.app,
-            http=_Protocol,
+            http=Protocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -97,7 +94,7 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=FINISH_WITHIN,
+            timeout_graceful_shutdown=FINISH_WITHIN + CANCEL_AFTER,
         )
         server = self._server = _Server(config)
         if self.app.health.stopping:
@@ -133,69 +130,22 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signals."""
+    """uvicorn without its signals, and with a last word to whoever waits for an answer when it leaves."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """The program has its own."""
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is in hand; what is not finished in time is told so before it is hung up on."""
+        last_word = asyncio.get_running_loop().call_later(FINISH_WITHIN, self._give_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            last_word.cancel()
 
-class _Protocol(HttpToolsProtocol):
-    """httptools with bounds on the head of a request, in size and in time, and problems as errors."""
-
-    _head = 0
-    _patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection that says nothing is closed."""
-        super().connection_made(transport)
-        self._patience = self.loop.call_later(HEAD_WITHIN, self._head_is_late)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any more."""
-        self._be_patient_no_longer()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """A head is kept in memory until it is complete: see how much there is of it, and since when."""
-        super().data_received(data)
-        cycle = self.cycle
-        if cycle is not None and cycle.scope is self.scope:
-            self._head = 0
-            if self._patience is not None:
-                self._be_patient_no_longer()
-            return
-        self._head += len(data)
-        if self._head > LARGEST_HEAD:
-            self._refuse(Problem("head_too_large", f"The head may have at most {LARGEST_HEAD} bytes."))
-        elif self._patience is None:
-            self._patience = self.loop.call_later(HEAD_WITHIN, self._head_is_late)
-
-    def send_400_response(self, msg: str) -> None:
-        """What is not HTTP gets a problem too."""
-        self._refuse(Problem("bad_request", "This is not HTTP/1.1 as RFC 9112 has it."))
-
-    def _be_patient_no_longer(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-
-    def _head_is_late(self) -> None:
-        self._patience = None
-        self._refuse(Problem("timeout", f"The request did not arrive within {HEAD_WITHIN:.0f} s."))
-
-    def _refuse(self, problem: Problem) -> None:
-        """Answer below ASGI, where there is no request yet, and close."""
-        if self.transport.is_closing():
-            return
-        answer = problem_answer(problem, "none")
-        headers = [
-            *answer.headers,
-            (b"content-length", str(len(answer.body)).encode()),
-            (b"connection", b"close"),
-        ]
-        head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-        status = b"HTTP/1.1 %d %b\r\n" % (answer.status, HTTPStatus(answer.status).phrase.encode())
-        self.transport.write(status + head + b"\r\n" + answer.body)
-        self.transport.close()
+    def _give_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol):
+                connection.give_up()

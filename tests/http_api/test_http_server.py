@@ -7,13 +7,12 @@ import json
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from http_house import House, house
 
-from adapters.http import server as server_module
+from adapters.http import protocol, server
 from adapters.http.server import CannotListen, HttpServer
 from bot.domain.errors import Unavailable
 from bot.ports import AsgiApp
@@ -159,28 +158,95 @@ async def test_stopping_finishes_what_is_in_hand_and_takes_nothing_new() -> None
             await stopping
 
 
-async def test_stopping_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 38: a request that never ends and a client that never reads can't hold the program."""
-    monkeypatch.setattr(server_module, "FINISH_WITHIN", 1)
+@pytest.mark.parametrize("path", ["/never", "/v1/agents/ext:desk:ann/load"])
+async def test_stopping_does_not_wait_for_ever(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Row 38: a request that never ends can't hold the program, and is told so, not logged as a crash."""
+    monkeypatch.setattr(server, "FINISH_WITHIN", 0.2)
+    monkeypatch.setattr(server, "CANCEL_AFTER", 0.2)
 
-    async def never(scope: Any, receive: Any, send: Any) -> None:
+    async def never(*_: Any) -> None:
         await asyncio.Event().wait()
 
     async with house(mounts={"/never": never}) as at:
+        ann = await at.agent("Ann")
+        await at.change_agent(ann, externals=(("desk", "ann"),))
+        monkeypatch.setattr(at.core, "put_load", never)
         reader, writer = await asyncio.open_connection(*where(at.server))
-        writer.write(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+        body = b'{"source":"x","units":1}'
+        writer.write(
+            f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {await at.key('route')}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
         _, half = await asyncio.open_connection(*where(at.server))
         half.write(b"GET /v1/avail")
         await writer.drain()
         await at.client.get("/livez")
         began = time.monotonic()
         await at.server.stop()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 1.5
         async with asyncio.timeout(1):
-            with suppress(ConnectionError):
-                await reader.read()
+            assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
         writer.close()
         half.close()
+    assert "Cancel 1 running task" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_who_is_still_sending_when_the_program_leaves_is_told_to_come_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Row 38: half a body has come; the answer is a problem, not a crash, and nothing is logged as one."""
+    monkeypatch.setattr(server, "FINISH_WITHIN", 0.2)
+    async with house() as at:
+        ann = await at.agent("Ann")
+        said = (
+            f"PUT /v1/agents/{ann.id}/load HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {await at.key('route')}\r\nContent-Length: 50\r\n\r\n{{"
+        )
+        reader, writer = await asyncio.open_connection(*where(at.server))
+        writer.write(said.encode())
+        await writer.drain()
+        await at.client.get("/livez")
+        await at.server.stop()
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 503 "), head
+    assert b"retry-after: 2" in head
+    assert b"connection: close" in head
+    assert json.loads(body)["code"] == "unavailable"
+    assert caplog.text == ""
+
+
+async def test_a_client_that_never_reads_does_not_hold_the_program(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Row 38: its answers fill every buffer on the way; it is hung up on."""
+    monkeypatch.setattr(server, "FINISH_WITHIN", 0.2)
+    stuck = asyncio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not stuck.is_set():
+            more = asyncio.ensure_future(
+                send({"type": "http.response.body", "body": b"x" * 2**20, "more_body": True})
+            )
+            if not (await asyncio.wait([more], timeout=0.2))[0]:
+                stuck.set()
+                await more
+        await send({"type": "http.response.body", "body": b""})
+
+    async with house(mounts={"/endless": endless}) as at:
+        _, writer = await asyncio.open_connection(*where(at.server), limit=1024)
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        await stuck.wait()
+        began = time.monotonic()
+        await at.server.stop()
+        assert time.monotonic() - began < 1
+        writer.close()
+    assert caplog.text == ""
 
 
 async def test_a_server_that_never_ran_stops_too() -> None:
@@ -222,7 +288,7 @@ async def test_what_is_not_http_gets_a_problem_and_is_hung_up_on(
 
 
 async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "HEAD_WITHIN", 0.1)
+    monkeypatch.setattr(protocol, "HEAD_WITHIN", 0.1)
     async with house() as at:
         for said in (b"", b"GET /livez HTTP/1.1\r\nHos"):
             answer = await spoken(at.server, said)
