@@ -32,11 +32,19 @@ SLACK = 64
 class Group:
     """All who have the same teams and skills, and so stand in the same pools."""
 
-    __slots__ = ("members", "pools")
+    __slots__ = ("members", "pools", "skills", "teams")
 
-    def __init__(self, pools: tuple[Pool, ...]) -> None:
+    def __init__(self, teams: tuple[str, ...], skills: tuple[str, ...], pools: tuple[Pool, ...]) -> None:
+        self.teams = teams
+        self.skills = skills
         self.pools = pools
         self.members = 0
+
+    def agent(self, agent: Agent) -> Agent:
+        """The same agent; of their teams and skills the group has the only copy."""
+        if agent.teams is self.teams and agent.skills is self.skills:
+            return agent
+        return replace(agent, teams=self.teams, skills=self.skills)
 
 
 UNJUDGED = Verdict(Presence.OFFLINE, "", "", "", True, None, False)
@@ -308,8 +316,9 @@ class Roster:
     # --- inside ---
 
     def _add(self, agent: Agent, facts: Facts, now: datetime) -> None:
-        entry = self._entries[agent.id] = Entry(agent, self._group(agent), facts, facts)
-        entry.group.members += 1
+        group = self._group(agent)
+        entry = self._entries[agent.id] = Entry(group.agent(agent), group, facts, facts)
+        group.members += 1
         self._name(agent)
         self._judge(entry, facts, now, shown=True)
 
@@ -399,10 +408,10 @@ class Roster:
 
     def _rename(self, entry: Entry, agent: Agent) -> None:
         """The agent under another name, with other accounts, in other teams; their turn stays."""
-        old_agent, entry.agent = entry.agent, agent
+        old, group = entry.group, self._group(agent)
+        old_agent, entry.agent = entry.agent, group.agent(agent)
         self._unname(old_agent)
         self._name(agent)
-        old, group = entry.group, self._group(agent)
         if group is old:
             return
         entry.group = group
@@ -428,7 +437,7 @@ class Roster:
         group = self._groups.get((agent.teams, agent.skills))
         if group is None:
             pools = tuple(self._pools.setdefault(key, Pool()) for key in _keys(agent))
-            group = self._groups[agent.teams, agent.skills] = Group(pools)
+            group = self._groups[agent.teams, agent.skills] = Group(agent.teams, agent.skills, pools)
         return group
 
     def _left(self, group: Group, agent: Agent) -> None:

@@ -1,34 +1,35 @@
 """Agents with their identities, teams and skills."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from sys import intern
 from typing import Any
 
-from sqlalchemy import FromClause, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Table, bindparam, delete, insert, select, update
 
-from bot.domain.agent import Agent, Identity, Role
-from bot.domain.facts import Facts, Link
+from bot.domain.agent import Agent
+from bot.domain.facts import Facts
 from storage import tables
-from storage.facts import facts_columns, facts_from, link_columns, link_from
+from storage.agents import (
+    IDENTITY,
+    NAME,
+    PROFILE,
+    agent_from,
+    identity_columns,
+    identity_from,
+    profile_columns,
+    profile_values,
+)
+from storage.everyone import everyone
 from storage.organizations import OrganizationRows, living
 from storage.presence import Presences
-from storage.sql import Record, Sql, Statement, comma_joined, micros, named, upsert
+from storage.sql import Sql, Statement, micros, named, upsert
 
-ROLES = {role.value: role for role in Role}
-_PROFILE = ("id", "name", "zone", "zone_by_hand", "role", "capacity", "removed", "organization_id")
-_IDENTITY = (
-    *("agent_id", "id", "workspace_id", "platform", "external_id"),
-    *("name", "avatar_url", "is_admin", "present"),
-)
-_profile = [tables.agent.c[name] for name in _PROFILE]
-_identity = [tables.identity.c[name] for name in _IDENTITY]
 _of_agent: Any = bindparam("agent_id")
 _of_organization: Any = bindparam("organization_id")
 
 
 def _by_id(locked: bool) -> Statement:
-    found = select(*_profile).where(tables.agent.c.id == _of_agent)
+    found = select(*profile_columns).where(tables.agent.c.id == _of_agent)
     return Statement(found.with_for_update() if locked else found)
 
 
@@ -50,13 +51,13 @@ ADD_AGENT = Statement(insert(tables.agent).values(named(tables.agent)))
 SAVE_AGENT = Statement(
     update(tables.agent)
     .where(tables.agent.c.id == bindparam("the_id"))
-    .values(named(tables.agent, *_PROFILE[1:7], "updated_at"))
+    .values(named(tables.agent, *PROFILE[1:7], "updated_at"))
 )
 PUT_IDENTITY = Statement(insert(tables.identity).values(named(tables.identity)))
 SAVE_IDENTITY = Statement(
     update(tables.identity)
     .where(tables.identity.c.id == bindparam("the_id"))
-    .values(named(tables.identity, *_IDENTITY[5:], "rank"))
+    .values(named(tables.identity, *IDENTITY[5:], "rank"))
 )
 DELETE_IDENTITY = Statement(delete(tables.identity).where(tables.identity.c.id == bindparam("id")))
 DELETE_LINK = Statement(delete(tables.link).where(tables.link.c.identity_id == bindparam("id")))
@@ -64,27 +65,11 @@ DELETE_LINK = Statement(delete(tables.link).where(tables.link.c.identity_id == b
 
 def _owned_by_one(owned: Table, slug: str, table: Table) -> Statement:
     """(slug,) of an agent's living teams or skills, in the order of the list."""
-    found = select(owned.c[slug]).select_from(_with_list(owned, slug, table))
+    same = (table.c.organization_id == owned.c.organization_id) & (table.c.slug == owned.c[slug])
+    found = select(owned.c[slug]).select_from(owned.join(table, same))
     return Statement(
         found.where(owned.c.agent_id == _of_agent, living(table)).order_by(table.c.rank, table.c.slug)
     )
-
-
-def _owned_by_all(owned: Table, slug: str, table: Table) -> Statement:
-    """(agent id, slugs joined by commas in any order) of everybody's living teams or skills."""
-    return Statement(
-        lambda engine: (
-            select(owned.c.agent_id, comma_joined(engine, owned.c[slug]))
-            .select_from(_with_list(owned, slug, table))
-            .where(owned.c.organization_id == _of_organization, living(table))
-            .group_by(owned.c.agent_id)
-        )
-    )
-
-
-def _with_list(owned: Table, slug: str, table: Table) -> FromClause:
-    same = (table.c.organization_id == owned.c.organization_id) & (table.c.slug == owned.c[slug])
-    return owned.join(table, same)
 
 
 def _clear_slugs(owned: Table, slug: str, table: Table) -> Statement:
@@ -94,11 +79,9 @@ def _clear_slugs(owned: Table, slug: str, table: Table) -> Statement:
 
 
 TEAMS_OF = _owned_by_one(tables.membership, "team_slug", tables.team)
-TEAMS_OF_ALL = _owned_by_all(tables.membership, "team_slug", tables.team)
 CLEAR_TEAMS = _clear_slugs(tables.membership, "team_slug", tables.team)
 JOIN_TEAM = upsert(tables.membership)
 SKILLS_OF = _owned_by_one(tables.agent_skill, "skill_slug", tables.skill)
-SKILLS_OF_ALL = _owned_by_all(tables.agent_skill, "skill_slug", tables.skill)
 CLEAR_SKILLS = _clear_slugs(tables.agent_skill, "skill_slug", tables.skill)
 GIVE_SKILL = upsert(tables.agent_skill)
 _external = [tables.external_id.c[name] for name in ("agent_id", "system", "external_id")]
@@ -107,74 +90,11 @@ EXTERNALS_OF = Statement(
     .where(tables.external_id.c.agent_id == _of_agent)
     .order_by(tables.external_id.c.system, tables.external_id.c.external_id)
 )
-EXTERNALS_OF_ALL = Statement(
-    select(*_external)
-    .where(tables.external_id.c.organization_id == _of_organization)
-    .order_by(tables.external_id.c.system, tables.external_id.c.external_id)
-)
 CLEAR_EXTERNALS = Statement(delete(tables.external_id).where(tables.external_id.c.agent_id == _of_agent))
 PUT_EXTERNAL = Statement(insert(tables.external_id).values(named(tables.external_id)))
 IDENTITIES_OF = Statement(
-    select(*_identity).where(tables.identity.c.agent_id == _of_agent).order_by(tables.identity.c.rank)
+    select(*identity_columns).where(tables.identity.c.agent_id == _of_agent).order_by(tables.identity.c.rank)
 )
-IDENTITIES_OF_ALL = Statement(
-    select(*_identity, *link_columns)
-    .select_from(tables.identity.outerjoin(tables.link, tables.link.c.identity_id == tables.identity.c.id))
-    .where(tables.identity.c.organization_id == _of_organization)
-    .order_by(tables.identity.c.rank)
-)
-EVERYONE = Statement(
-    select(*facts_columns, *_profile)
-    .select_from(tables.agent.join(tables.presence, tables.presence.c.agent_id == tables.agent.c.id))
-    .where(tables.agent.c.organization_id == _of_organization, tables.agent.c.removed.is_(False))
-    .order_by(tables.agent.c.id)
-)
-
-
-def _ordered(slugs: str, order: Mapping[str, int], known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Slugs joined by commas, in the order of the list; the same ones as the same tuple."""
-    found = known.get(slugs)
-    if found is None:
-        found = known[slugs] = tuple(sorted(slugs.split(","), key=order.__getitem__))
-    return found
-
-
-def _identity_from(record: Record) -> Identity:
-    _, identity_id, workspace_id, platform, external_id, name, avatar_url, is_admin, present = record
-    return Identity(
-        identity_id,
-        intern(workspace_id),
-        intern(platform),
-        external_id,
-        name,
-        avatar_url,
-        bool(is_admin),
-        bool(present),
-    )
-
-
-def _agent_from(
-    profile: Record,
-    teams: tuple[str, ...],
-    skills: tuple[str, ...],
-    identities: tuple[Identity, ...],
-    externals: tuple[tuple[str, str], ...],
-) -> Agent:
-    agent_id, name, zone, zone_by_hand, role, capacity, removed, organization_id = profile
-    return Agent(
-        agent_id,
-        intern(organization_id),
-        name,
-        None if zone is None else intern(zone),
-        bool(zone_by_hand),
-        ROLES[role],
-        capacity,
-        teams,
-        skills,
-        bool(removed),
-        identities,
-        externals,
-    )
 
 
 class MemberRows(OrganizationRows):
@@ -191,11 +111,12 @@ class MemberRows(OrganizationRows):
         profile = self._sql.first(AGENT_LOCKED if self._sql.writing else AGENT, agent_id=agent_id)
         if profile is None:
             return None
-        return _agent_from(
+        name = profile[NAME]
+        return agent_from(
             profile,
             tuple(record[0] for record in self._sql.all(TEAMS_OF, agent_id=agent_id)),
             tuple(record[0] for record in self._sql.all(SKILLS_OF, agent_id=agent_id)),
-            tuple(_identity_from(record) for record in self._sql.all(IDENTITIES_OF, agent_id=agent_id)),
+            tuple(identity_from(one, name) for one in self._sql.all(IDENTITIES_OF, agent_id=agent_id)),
             tuple((record[1], record[2]) for record in self._sql.all(EXTERNALS_OF, agent_id=agent_id)),
         )
 
@@ -221,7 +142,7 @@ class MemberRows(OrganizationRows):
             id=agent.id,
             organization_id=agent.organization_id,
             created_at=micros(now),
-            **_profile_values(agent, now),
+            **profile_values(agent, now),
         )
         self._save_identities(agent, known=set())
         self._save_lists(agent)
@@ -232,7 +153,7 @@ class MemberRows(OrganizationRows):
 
         Raises Conflict as `add` does.
         """
-        self._sql.run(SAVE_AGENT, the_id=agent.id, **_profile_values(agent, now))
+        self._sql.run(SAVE_AGENT, the_id=agent.id, **profile_values(agent, now))
         known = {record[1] for record in self._sql.all(IDENTITIES_OF, agent_id=agent.id)}
         self._save_identities(agent, known)
         self._sql.run(CLEAR_TEAMS, agent_id=agent.id)
@@ -279,61 +200,6 @@ class MemberRows(OrganizationRows):
 
     def everyone(self, organization_id: str) -> Sequence[tuple[Agent, Facts]]:
         """All agents with their facts, the removed ones left out, the oldest first: a few statements."""
-        whose = {"organization_id": organization_id}
-        teams = self._lists(TEAMS_OF_ALL, [team.slug for team in self.teams(organization_id)], whose)
-        skills = self._lists(SKILLS_OF_ALL, [skill.slug for skill in self.skills(organization_id)], whose)
-        externals: dict[str, tuple[tuple[str, str], ...]] = {}
-        for agent_id, system, external_id in self._sql.each(EXTERNALS_OF_ALL, **whose):
-            externals[agent_id] = (*externals.get(agent_id, ()), (intern(system), external_id))
-        identities, links = self._identities(whose)
-        found = []
-        width = len(facts_columns)
-        for record in self._sql.each(EVERYONE, **whose):
-            agent_id = record[width]
-            agent = _agent_from(
-                record[width:],
-                teams.get(agent_id, ()),
-                skills.get(agent_id, ()),
-                identities.get(agent_id, ()),
-                externals.get(agent_id, ()),
-            )
-            found.append((agent, facts_from(agent_id, record[:width], links.get(agent_id, ()))))
-        return found
-
-    def _lists(
-        self, statement: Statement, slugs: Sequence[str], whose: Mapping[str, str]
-    ) -> dict[str, tuple[str, ...]]:
-        """Everybody's teams or skills by agent."""
-        order = {slug: rank for rank, slug in enumerate(slugs)}
-        known: dict[str, tuple[str, ...]] = {}
-        return {record[0]: _ordered(record[1], order, known) for record in self._sql.each(statement, **whose)}
-
-    def _identities(
-        self, whose: Mapping[str, str]
-    ) -> tuple[dict[str, tuple[Identity, ...]], dict[str, tuple[Link, ...]]]:
-        """Everybody's identities and links by agent."""
-        identities: dict[str, tuple[Identity, ...]] = {}
-        links: dict[str, tuple[Link, ...]] = {}
-        width = len(_IDENTITY)
-        for record in self._sql.each(IDENTITIES_OF_ALL, **whose):
-            agent_id = record[0]
-            identity = _identity_from(record[:width])
-            others = identities.get(agent_id)
-            identities[agent_id] = (identity,) if others is None else (*others, identity)
-            if record[width] is not None:
-                link = link_from(identity.id, record[width:])
-                linked = links.get(agent_id)
-                links[agent_id] = (link,) if linked is None else (*linked, link)
-        return identities, links
-
-
-def _profile_values(agent: Agent, now: datetime) -> dict[str, Any]:
-    return {
-        "name": agent.name,
-        "zone": agent.zone,
-        "zone_by_hand": agent.zone_by_hand,
-        "role": agent.role.value,
-        "capacity": agent.capacity,
-        "removed": agent.removed,
-        "updated_at": micros(now),
-    }
+        teams = [team.slug for team in self.teams(organization_id)]
+        skills = [skill.slug for skill in self.skills(organization_id)]
+        return everyone(self._sql, organization_id, teams, skills)

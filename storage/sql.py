@@ -7,6 +7,7 @@ group commit wins; so it is asked once, at a statement's first use.
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -23,7 +24,6 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    literal_column,
     select,
 )
 from sqlalchemy.dialects import sqlite
@@ -44,14 +44,18 @@ def micros_or_none(at: datetime | None) -> int | None:
     return None if at is None else (at - EPOCH) // MICROSECOND
 
 
+@lru_cache(maxsize=32)
 def instant(value: int) -> datetime:
     """The aware UTC instant of so many microseconds. Exact from 1970 to 2106: a float of seconds is
-    within a quarter of a microsecond there, and half the price of adding a timedelta."""
+    within a quarter of a microsecond there, and half the price of adding a timedelta.
+
+    The newest are remembered: most of one agent's facts are of a few instants, which they then share.
+    """
     return datetime.fromtimestamp(value / 1e6, UTC)
 
 
 def instant_or_none(value: int | None) -> datetime | None:
-    return None if value is None else datetime.fromtimestamp(value / 1e6, UTC)
+    return None if value is None else instant(value)
 
 
 class Engine(StrEnum):
@@ -159,13 +163,6 @@ def listed(engine: Engine, name: str) -> Select[str]:
     if engine is Engine.SQLITE:
         return select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value)
     return select(func.json_array_elements_text(cast(bindparam(name, type_=Text), JSON)))
-
-
-def comma_joined(engine: Engine, column: ColumnElement[str]) -> ColumnElement[str]:
-    """The values of a group as one string, in any order."""
-    if engine is Engine.SQLITE:
-        return func.group_concat(column)
-    return func.string_agg(column, literal_column("','"))
 
 
 class Cursor(Protocol):

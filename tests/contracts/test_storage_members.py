@@ -167,6 +167,18 @@ async def test_everyone_comes_whole_and_without_the_removed(store: Store) -> Non
     assert await store.read(lambda tx: list(tx.members.everyone("org_other"))) == []
 
 
+async def test_of_what_everybody_has_in_common_there_is_one_copy(store: Store) -> None:
+    """It is what 100,000 agents take in memory."""
+    small = await filled(store)
+    (one, facts), (other, _) = await store.read(lambda tx: list(tx.members.everyone(small.organization_id)))
+    assert one.teams is other.teams
+    assert one.skills is other.skills
+    assert one.identities[0].workspace_id is other.identities[0].workspace_id
+    assert one.identities[0].name is one.name
+    assert facts.agent_id is one.id
+    assert facts.intent.set_at is facts.interval.since is facts.reviewed_at
+
+
 async def _with_links(store: Store, small: Small) -> None:
     agent = small.agents[3]
     links = tuple(

@@ -349,3 +349,15 @@ def test_reading_the_first_of_a_pool_does_not_step_over_all_who_left() -> None:
         pool.move(f"agt_{nth}", 0.0, None)
     assert sys.getsizeof(pool.buckets[0.0]) < full / 50
     assert list(pool.best()) == [f"agt_{nth}" for nth in range(9_990, 10_000)]
+
+
+def test_agents_of_one_group_share_its_teams_and_skills() -> None:
+    """Who is loaded, who comes later and who changes teams: of each list there is one copy."""
+    roster = roster_of(
+        agent("ana", teams=tuple(iter(["support"]))), agent("bo", teams=tuple(iter(["support"])))
+    )
+    roster.put(agent("cy"), available("cy"), NINE)
+    roster.put(agent("cy", teams=tuple(iter(["support"]))), available("cy", version=2), NINE)
+    found = [roster.agent(name) for name in ("ana", "bo", "cy")]
+    assert [one.teams for one in found if one] == [("support",)] * 3
+    assert len({id(one.teams) for one in found if one}) == 1
