@@ -301,7 +301,6 @@ async def stored(url: str, count: int) -> Place:
 
     def found(tx: Transaction) -> Place:
         organization_id = members.prepare(tx, CONFIG, START)
-        members.apply_configuration(tx, organization_id, CONFIG, START)
         guild = tx.members.ensure_workspace(organization_id, "discord", "1", "Guild", START)
         slack = tx.members.ensure_workspace(organization_id, "slack", "T1", "Slack", START)
         return Place(organization_id, guild.id, slack.id)

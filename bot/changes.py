@@ -16,11 +16,11 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from bot.domain.agent import Agent
-from bot.domain.errors import Conflict, NotFound, RollcallError, Unavailable
+from bot.domain.errors import Conflict, NotFound, Unavailable
 from bot.domain.facts import Facts
 from bot.domain.transition import Notice, settle
 from bot.domain.transition import Step as Decision
-from bot.ports import Clock, Store, Transaction
+from bot.ports import Clock, Load, Store, Transaction
 from bot.roster import Roster
 from bot.service import members
 from bot.service import presence as service
@@ -29,8 +29,9 @@ from bot.service.presence import Step, needs_storing
 
 T = TypeVar("T")
 log = logging.getLogger("rollcall.changes")
-BATCH = 500
-"""Agents in one transaction when many change together: a few milliseconds of the writer's time."""
+BATCH, LEAST = 500, 20
+"""Agents in one transaction when many change together: a few milliseconds of the writer's time. Fewer for
+a while after a database that is far away had not the time for so many."""
 TRIES = 5
 """How often a change is decided anew when other processes keep changing the same agent."""
 
@@ -50,6 +51,7 @@ class Changes:
         self.notices_owed = asyncio.Event()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reread: set[str] = set()
+        self._size = BATCH
         self._under_way: set[asyncio.Task[object]] = set()
 
     # --- one agent ---
@@ -92,7 +94,7 @@ class Changes:
                 except Conflict:
                     if attempt == TRIES - 1:
                         raise
-                    await self.refresh(agent_id)
+                    await self._refresh(agent_id)
                     continue
                 if saved is None:
                     log.info("delivered again, and left alone", extra={"agent": agent_id})
@@ -124,9 +126,7 @@ class Changes:
     ) -> Agent:
         """Alter an agent (name, zone, identities, …) as stored, and show them. What is so already
         writes nothing. Raises NotFound for somebody unknown or removed."""
-        return await self._to_the_end(self._agent(agent_id, alter, actor, kind, delivery))
 
-    async def _agent(self, agent_id: str, alter: Alter, actor: str, kind: str, delivery: str) -> Agent:
         def operation(tx: Transaction) -> Agent | None:
             now = self.clock.now()
             if not is_first(tx, self.organization_id, delivery, now):
@@ -135,6 +135,14 @@ class Changes:
             renewed = self._altered(tx, agent_id, alter)
             return renewed if renewed == stored else members.save(tx, renewed, actor, now, kind)
 
+        return await self.stored(agent_id, operation)
+
+    async def stored(self, agent_id: str, operation: Callable[[Transaction], Agent | None]) -> Agent:
+        """Run an operation that stores an agent and answers them, and show them as they then are. Raises
+        what it raises, and NotFound where it answers None."""
+        return await self._to_the_end(self._stored(agent_id, operation))
+
+    async def _stored(self, agent_id: str, operation: Callable[[Transaction], Agent | None]) -> Agent:
         async with self._lock(agent_id):
             agent = await self._write([agent_id], operation)
             facts = self.roster.facts(agent_id)
@@ -144,14 +152,40 @@ class Changes:
                 self.roster.put(agent, facts, self.clock.now())
             return agent
 
+    async def enrol(self, operation: Callable[[Transaction], tuple[Agent, Facts]]) -> Agent:
+        """Run an operation that makes an agent, or finds the one who is there, and show them as stored.
+        Raises NotFound where they were removed in the same moment, and what the operation raises."""
+        return await self._to_the_end(self._enrol(operation))
+
+    async def _enrol(self, operation: Callable[[Transaction], tuple[Agent, Facts]]) -> Agent:
+        agent_id = (await self.store.write(operation))[0].id
+        self._reread.add(agent_id)  # until it is done: they must not be missing because of a hiccup
+        await self.refresh(agent_id)
+        self._reread.discard(agent_id)
+        agent = self.roster.agent(agent_id)
+        if agent is None:
+            raise NotFound("There is no such agent any more.")
+        return agent
+
+    async def load(self, report: Load) -> bool:
+        """Keep units held elsewhere, and show them. False: a later report is already here."""
+        return await self._to_the_end(self._load(report))
+
+    async def _load(self, report: Load) -> bool:
+        kept = await self.store.write(lambda tx: tx.presence.put_load(self.organization_id, report))
+        if kept:
+            self.roster.put_load(report, self.clock.now())
+        return kept
+
     # --- many agents ---
 
     async def many(self, agent_ids: Sequence[str], decide: DecideEach) -> None:
         """Decide on many agents and commit them in a few transactions. Whoever is no longer an agent is
-        passed over. Raises Unavailable after having tried them all."""
-        problem: RollcallError | None = None
-        for start in range(0, len(agent_ids), BATCH):
-            batch = agent_ids[start : start + BATCH]
+        passed over, and so is, with a line in the log, whoever can't be decided on. Raises Unavailable at
+        the first batch that can't be stored; those before it are."""
+        start = 0
+        while start < len(agent_ids):
+            batch = agent_ids[start : start + self._size]
             try:
                 await self._to_the_end(self._batch(batch, decide))
             except Conflict:
@@ -159,10 +193,12 @@ class Changes:
                     agent = self.roster.agent(agent_id)
                     if agent is not None:
                         await self._one_of_many(agent, decide)
-            except Unavailable as refusal:
-                problem = refusal
-        if problem is not None:
-            raise problem
+            except Unavailable:
+                self._size = max(LEAST, len(batch) // 2)
+                raise
+            else:
+                self._size = min(BATCH, self._size + LEAST)
+            start += len(batch)
 
     async def _one_of_many(self, agent: Agent, decide: DecideEach) -> None:
         try:
@@ -170,6 +206,10 @@ class Changes:
             await self.one(agent.id, lambda facts, at: decide(facts, at, agent))
         except NotFound:
             log.info("no longer an agent, and passed over", extra={"agent": agent.id})
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("nothing can be decided on an agent", extra={"agent": agent.id})
 
     async def _batch(self, agent_ids: Sequence[str], decide: DecideEach) -> None:
         async with AsyncExitStack() as alone:
@@ -181,7 +221,11 @@ class Changes:
                 before, agent = self.roster.facts(agent_id), self.roster.agent(agent_id)
                 if before is None or agent is None:
                     continue
-                after, changes = decide(before, now, agent)
+                try:
+                    after, changes = decide(before, now, agent)
+                except Exception:  # one agent's trouble must not stop everybody's time
+                    log.exception("nothing can be decided on an agent", extra={"agent": agent_id})
+                    continue
                 if needs_storing(before, after) or changes:
                     steps.append(Step(before, after, changes))
                 elif after is not before:
@@ -207,9 +251,7 @@ class Changes:
         now = self.clock.now()
         due = self.roster.due(now)
         try:
-            await self.many(
-                due, lambda facts, at, _: settle(facts, self.roster.feeds, self.roster.policy, at)
-            )
+            await self.many(due, self._settled)
         except BaseException:
             for agent_id in due:
                 self.roster.due_again(agent_id, now)
@@ -219,7 +261,11 @@ class Changes:
         return settle(facts, self.roster.feeds, self.roster.policy, at)
 
     async def refresh(self, agent_id: str) -> None:
-        """Read one agent again."""
+        """Read one agent again, when nothing is being changed about them here."""
+        async with self._lock(agent_id):
+            await self._refresh(agent_id)
+
+    async def _refresh(self, agent_id: str) -> None:
         agent, facts = await self.store.read(
             lambda tx: (tx.members.agent(agent_id), tx.presence.facts(agent_id))
         )

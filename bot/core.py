@@ -1,27 +1,26 @@
 """The core at run time: what platforms and the HTTP API ask of Rollcall, between roster and storage."""
 
-import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bot.changes import Changes
+from bot.changes import BATCH, Changes
 from bot.config import Config
 from bot.domain.agent import Agent, Skill, Team, Workspace
-from bot.domain.errors import Unavailable
 from bot.domain.events import AuditEntry
-from bot.domain.facts import Facts, Feed, FeedState, Observation, SlackAway, with_end
+from bot.domain.facts import Facts, Observation
 from bot.domain.ids import new_id
-from bot.domain.presence import Feeds
-from bot.domain.transition import Change, disconnect_identity, observe, remove, review, settle
+from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
+from bot.feeds import FeedStates
 from bot.ports import RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
 from bot.roster import Roster
-from bot.service import members
+from bot.service import externals, members
 from bot.service.deliveries import is_first
 
 log = logging.getLogger("rollcall.core")
@@ -52,15 +51,11 @@ class Rollcall:
         self.notices_owed = self.changes.notices_owed
         self.organization_id = ""
         self.workspaces: dict[str, Workspace] = {}
+        self.feeds = FeedStates(config, store, clock, self.changes, self.workspaces)
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
         self.ready = False
-        self._epochs: dict[str, int] = {}
-        """Every feed's newest epoch, also while it is off: epochs only rise."""
-        self._unreviewed: dict[str, Feeds] = {}
-        """Feeds whose state changed, with all feeds as they were, while somebody on them is not reviewed."""
-        self._feed_locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def clock(self) -> Clock:
@@ -75,32 +70,32 @@ class Rollcall:
         self.organization_id = await self.store.write(lambda tx: members.prepare(tx, self.config, now))
         self.changes.organization_id = self.organization_id
         organization_id = self.organization_id
-        everyone = await self.store.write(
-            lambda tx: members.apply_configuration(tx, organization_id, self.config, now)
-        )
         known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
-        self.workspaces = {workspace.id: workspace for workspace in known}
+        self.workspaces.update((workspace.id, workspace) for workspace in known)
+        everyone = await self._everyone(now)
         self.teams = await self.store.read(lambda tx: tx.members.teams(organization_id))
         self.skills = await self.store.read(lambda tx: tx.members.skills(organization_id))
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
         there = Counter(one.workspace_id for agent, _ in everyone for one in agent.identities)
-        feeds = []
-        for was in stored:
-            workspace = self.workspaces.get(was.id)
-            self._epochs[was.id] = was.epoch
-            if workspace is None:
-                continue
-            lost = was.lost_at if was.state is not FeedState.LIVE else max(was.seen_at, was.live_at)
-            feed = self._feed(workspace, FeedState.DOWN, was.epoch, was.live_at, lost, there[was.id])
-            feeds.append(replace(feed, ended=was.ended))
+        feeds = self.feeds.known(stored, there)
         self.roster.load(everyone, feeds, loads, now)
-        for feed in feeds:
-            if not self._watched(feed.platform):
-                await self.feed_off(feed.id)
+        await self.feeds.drop_unwatched()
         await self._tell_restored(now)
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
+
+    async def _everyone(self, now: datetime) -> list[tuple[Agent, Facts]]:
+        """Everybody, with the roles, teams and skills that the configuration now gives them, stored in
+        transactions of a bearable size."""
+        everyone = await self.store.read(lambda tx: list(tx.members.everyone(self.organization_id)))
+        places = members.Places.of(self.config, list(self.workspaces.values()))
+        placed = [(places.given(agent), facts) for agent, facts in everyone]
+        moved = [one for (one, _), (was, _) in zip(placed, everyone, strict=True) if one is not was]
+        for begin in range(0, len(moved), BATCH):
+            batch = moved[begin : begin + BATCH]
+            await self.store.write(partial(members.save_all, batch, "operator", now))
+        return placed
 
     async def _tell_restored(self, now: datetime) -> None:
         """The first start on a restored backup says so, in the log and in the audit."""
@@ -119,71 +114,14 @@ class Rollcall:
         if source:
             log.warning("this database was restored from %s: what happened after that backup is gone", source)
 
-    def _watched(self, platform: str) -> bool:
-        """Whether the configuration still wants that platform's presence."""
-        table = {"discord": self.config.discord, "slack": self.config.slack}
-        if platform in table:
-            chosen = table[platform]
-            return chosen is not None and chosen.presence
-        return platform in self.config.platforms
-
-    def _feed(
-        self,
-        workspace: Workspace,
-        state: FeedState,
-        epoch: int,
-        live_at: datetime,
-        lost_at: datetime,
-        agents: int,
-    ) -> Feed:
-        """A feed with the times it deserves: where it is polled, they follow from how many there are."""
-        table = self.config.presence
-        cycle, grace = timedelta(), table.console_grace
-        if workspace.platform == "discord":
-            grace = table.discord_grace
-        elif workspace.platform == "slack" and self.config.slack is not None:
-            cycle = timedelta(minutes=agents / self.config.slack.polls_per_minute)
-            grace = max(table.slack_grace, 2 * cycle)
-            if grace > table.slack_grace and table.slack_away is SlackAway.ABSENT:
-                log.warning(
-                    "slack_grace is lengthened to %.0f s: two polling cycles of %d agents",
-                    grace.total_seconds(),
-                    agents,
-                )
-        trust = max(table.blind_trust, 2 * cycle)
-        return Feed(workspace.id, workspace.platform, state, epoch, live_at, lost_at, grace, trust)
-
-    def _refit(self, workspace_id: str) -> None:
-        """Somebody came to a polled feed: one round takes longer now."""
-        feed = self._feeds.get(workspace_id)
-        if feed is None or feed.platform != "slack":
-            return
-        fitted = self._now(workspace_id, feed.state, feed.epoch, feed.live_at, feed.lost_at)
-        if fitted != feed:
-            self.roster.set_feed(fitted)
-
     async def tick(self) -> None:
         """Store what time has brought about, and finish what the database had no time for."""
-        for feed_id in list(self._unreviewed):
-            async with self._feed_locks[feed_id]:
-                await self._review(feed_id)
+        await self.feeds.catch_up()
         await self.changes.tick()
-
-    @property
-    def _feeds(self) -> dict[str, Feed]:
-        return self.roster.feeds
 
     async def mark_feeds_seen(self) -> None:
         """Remember that the live feeds were live now, so that after a crash the blind spell has a start."""
-        now = self._clock.now()
-        live = [feed for feed in self._feeds.values() if feed.state is FeedState.LIVE]
-        if live:
-
-            def save(tx: Transaction) -> None:
-                for feed in live:
-                    tx.presence.save_feed(self.organization_id, feed, now)
-
-            await self.store.write(save)
+        await self.feeds.mark_seen()
 
     # --- what platforms tell us ---
 
@@ -198,78 +136,15 @@ class Rollcall:
 
     async def feed_live(self, workspace_id: str, *, resumed: bool = False) -> int:
         """The stream is live: answers its epoch. See `bot.ports.Core`."""
-        async with self._feed_locks[workspace_id]:
-            now = self._clock.now()
-            old = self._feeds.get(workspace_id)
-            lost = now if old is None or old.state is FeedState.LIVE else old.lost_at
-            epoch = self._epochs.get(workspace_id, 0) + (0 if resumed and old is not None else 1)
-            feed = self._now(workspace_id, FeedState.LIVE, epoch, now, lost)
-            if old is not None and epoch != old.epoch:
-                feed = replace(feed, ended=with_end(old, lost))
-            # Stored before anybody is seen in it: a newer epoch must never be forgotten.
-            await self.store.write(lambda tx: tx.presence.save_feed(self.organization_id, feed, now))
-            self._epochs[workspace_id] = epoch
-            await self._swap(workspace_id, feed)
-            log.info("feed is live", extra={"workspace": workspace_id, "epoch": epoch, "resumed": resumed})
-            return epoch
+        return await self.feeds.live(workspace_id, resumed=resumed)
 
     async def feed_lost(self, workspace_id: str, *, since: datetime, stale: bool = False) -> None:
-        """We are blind since an instant. Known here at once, whether or not it can be stored."""
-        async with self._feed_locks[workspace_id]:
-            old = self._feeds.get(workspace_id)
-            if old is None or old.state is not FeedState.LIVE:
-                return
-            now = self._clock.now()
-            since = min(max(since, old.live_at), now)
-            state = FeedState.STALE if stale else FeedState.DOWN
-            feed = self._now(workspace_id, state, old.epoch, old.live_at, since)
-            log.warning("feed is lost", extra={"workspace": workspace_id, "since": since.isoformat()})
-            await self._swap(workspace_id, feed)
-            try:
-                await self.store.write(lambda tx: tx.presence.save_feed(self.organization_id, feed, now))
-            except Unavailable:  # the stored feed is then taken for lost since it was last noted as seen
-                log.warning("a lost feed could not be noted", extra={"workspace": workspace_id})
+        """We are blind since an instant. See `bot.ports.Core`."""
+        await self.feeds.lost(workspace_id, since, stale=stale)
 
     async def feed_off(self, workspace_id: str) -> None:
-        """This workspace gives no presence: no links at all."""
-        async with self._feed_locks[workspace_id]:
-            if workspace_id in self._feeds:
-                log.info("feed is off", extra={"workspace": workspace_id})
-                await self._swap(workspace_id, None)
-
-    def _now(
-        self, workspace_id: str, state: FeedState, epoch: int, live_at: datetime, lost_at: datetime
-    ) -> Feed:
-        workspace, agents = self.workspaces[workspace_id], len(self.roster.on_feed(workspace_id))
-        feed = self._feed(workspace, state, epoch, live_at, lost_at, agents)
-        old = self._feeds.get(workspace_id)
-        return feed if old is None else replace(feed, ended=old.ended)
-
-    async def _swap(self, workspace_id: str, feed: Feed | None) -> None:
-        """The feed is another (None: off) from now on. What can't be stored now, the tick stores."""
-        self._unreviewed.setdefault(workspace_id, dict(self._feeds))
-        if feed is None:
-            self.roster.drop_feed(workspace_id)
-        else:
-            self.roster.set_feed(feed)
-        try:
-            await self._review(workspace_id)
-        except Unavailable:
-            log.warning("a feed's review waits for the database", extra={"workspace": workspace_id})
-
-    async def _review(self, feed_id: str) -> None:
-        """Everybody on the feed settled by what it was, then reviewed by what it is."""
-        before = self._unreviewed.get(feed_id)
-        if before is None:
-            return
-
-        def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
-            facts, settled = settle(facts, before, self.policy, at)
-            facts, came = review(facts, self._feeds, self.policy, at, agent.zone)
-            return facts, (*settled, *came)
-
-        await self.changes.many(self.roster.on_feed(feed_id), decide)
-        self._unreviewed.pop(feed_id, None)
+        """This workspace gives no presence. See `bot.ports.Core`."""
+        await self.feeds.off(workspace_id)
 
     async def observe(self, workspace_id: str, epoch: int, sightings: Sequence[Sighting]) -> None:
         """Facts from a feed, durable on return."""
@@ -286,7 +161,7 @@ class Rollcall:
         def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
             changes: tuple[Change, ...] = ()
             for observation in seen[agent.id]:
-                facts, came = observe(facts, observation, self._feeds, self.policy, at, agent.zone)
+                facts, came = observe(facts, observation, self.roster.feeds, self.policy, at, agent.zone)
                 changes += came
             return facts, changes
 
@@ -334,7 +209,7 @@ class Rollcall:
             return
 
         def decide(facts: Facts, at: datetime) -> Decision:
-            return disconnect_identity(facts, identity.id, self._feeds, self.policy, at, agent.zone)
+            return disconnect_identity(facts, identity.id, self.roster.feeds, self.policy, at, agent.zone)
 
         await self.change(
             agent.id,
@@ -348,7 +223,7 @@ class Rollcall:
         """No longer an agent: Offline, out of every list; the history stays."""
 
         def decide(facts: Facts, at: datetime) -> Decision:
-            return remove(facts, self._feeds, self.policy, at, agent.zone)
+            return remove(facts, self.roster.feeds, self.policy, at, agent.zone)
 
         await self.change(
             agent.id,
@@ -363,14 +238,21 @@ class Rollcall:
         """Make somebody an agent; whoever may decide that has been asked."""
         now = self._clock.now()
         workspace = self.workspaces[workspace_id]
-        agent, facts = await self.store.write(
+        agent = await self.changes.enrol(
             lambda tx: members.enrol(
                 tx, self.organization_id, workspace, profile, self.config, actor, now, delivery
             )
         )
-        self.roster.put(agent, facts, now)
-        self._refit(workspace_id)
+        self.feeds.refit(workspace_id)
         return agent
+
+    async def name_agent(self, agent_id: str, system: str, external_id: str | None, actor: str) -> Agent:
+        """Let another system know the agent as `external_id`, or (None) no longer. Raises NotFound, and
+        Conflict where another agent has that id."""
+        now = self._clock.now()
+        return await self.changes.stored(
+            agent_id, lambda tx: externals.name_agent(tx, agent_id, system, external_id, actor, now)
+        )
 
     async def first_time(self, key: str) -> bool:
         """True once for a delivery's key, also across restarts."""
@@ -398,10 +280,7 @@ class Rollcall:
 
     async def put_load(self, load: Load) -> bool:
         """Units held elsewhere. False: a later report is already here."""
-        kept = await self.store.write(lambda tx: tx.presence.put_load(self.organization_id, load))
-        if kept:
-            self.roster.put_load(load, self._clock.now())
-        return kept
+        return await self.changes.load(load)
 
     def report(self, platform: str, workspace_id: str | None, trouble: str | None) -> None:
         """A banner for people, or None when it is over."""

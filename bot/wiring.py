@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from bot.config import Config, ConfigError
 from bot.dispatch import Desk
-from bot.domain.errors import RollcallError
+from bot.domain.errors import RollcallError, Unavailable
 from bot.notifier import Notifier
 from bot.ports import ChatPlatform, Clock, PlatformFactory, Store
 from bot.summaries import post_due
@@ -84,12 +84,18 @@ class Program:
         runs, a platform that fails never touches another.
         """
         tasks: list[asyncio.Task[None]] = []
-        lost: list[RollcallError] = []
         loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        """Why it can't go on: what it stands on was lost."""
+
+        def end(problem: BaseException) -> None:
+            if not ended.done():
+                self.core.ready = False
+                ended.set_exception(problem)
+                stop.set()
 
         def lose(problem: RollcallError) -> None:
-            lost.append(problem)
-            loop.call_soon_threadsafe(stop.set)
+            loop.call_soon_threadsafe(end, problem)
 
         try:
             if self._claim is not None:
@@ -98,6 +104,7 @@ class Program:
             self.platforms = find_platforms(self.config, self.core)
             if self.config.http.enabled:
                 tasks.append(await self._serve_http())
+                tasks[0].add_done_callback(lambda http: end(_why_ended(http)))
             tasks += [
                 asyncio.create_task(self._supervise(platform), name=f"platform {name}")
                 for name, platform in self.platforms.items()
@@ -109,9 +116,10 @@ class Program:
             if started is not None:
                 started(self)
             await stop.wait()
-            if lost:
-                raise lost[0]
+            if ended.done():
+                await ended
         finally:
+            ended.cancel()
             try:
                 await self._leave(tasks)
             finally:
@@ -167,13 +175,18 @@ class Program:
         seen = self.clock.monotonic()
         while True:
             await self.clock.sleep(TICK)
-            try:
-                await self.core.tick()
-                if self.clock.monotonic() - seen >= SEEN_EVERY:
-                    await self.core.mark_feeds_seen()
-                    seen = self.clock.monotonic()
-            except Exception:
-                log.exception("a tick failed; what was due is due again")
+            await self._try("a tick failed; what was due is due again", self.core.tick())
+            if self.clock.monotonic() - seen >= SEEN_EVERY:
+                await self._try("live feeds could not be noted as seen", self.core.mark_feeds_seen())
+                seen = self.clock.monotonic()
+
+    async def _try(self, failed: str, step: Coroutine[object, object, None]) -> None:
+        try:
+            await step
+        except Unavailable as problem:
+            log.warning("%s: %s", failed, problem.sentence)
+        except Exception:
+            log.exception(failed)
 
     async def _summaries(self) -> None:
         if not self.config.summary:
@@ -209,6 +222,11 @@ class Program:
         finally:
             await self.store.close()
             log.info("stopped")
+
+
+def _why_ended(task: asyncio.Task[None]) -> BaseException:
+    problem = None if task.cancelled() else task.exception()
+    return problem or EndedByItself(task.get_name())
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:

@@ -14,6 +14,7 @@ from desk import ManualClock
 from whole_program import WholeProgram
 
 from adapters.clock import SystemClock
+from adapters.http.server import HttpServer
 from bot.config import Config
 from bot.domain.errors import RollcallError, Unavailable
 from bot.ports import Store
@@ -118,6 +119,26 @@ async def test_a_program_that_can_not_start_closes_its_store_and_gives_the_datab
         await program.run(asyncio.Event())
     assert await closes(program.store)
     claim(url).release()
+
+
+async def test_a_program_whose_http_server_ended_by_itself_leaves_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks after it starts it again; a bot without its API would look well and be deaf."""
+
+    async def broken(server: HttpServer) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(HttpServer, "run", broken)
+    program = open_program(
+        Config.model_validate(
+            {"http": {"port": 0}, "database": {"url": f"sqlite:///{tmp_path / 'rollcall.sqlite3'}"}}
+        )
+    )
+    async with asyncio.timeout(5):
+        with pytest.raises(OSError, match="Too many open files"):
+            await program.run(asyncio.Event())
+    assert await closes(program.store)
 
 
 class CountingClock(ManualClock):

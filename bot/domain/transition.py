@@ -11,7 +11,7 @@ The rules are numbered as in `docs/presence.md`.
 
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -277,7 +277,11 @@ def reviewed(
 
 
 def _local_date(at: datetime, zone: str | None) -> date:
-    return at.astimezone(ZoneInfo(zone) if zone else UTC).date()
+    """A zone that this machine does not know counts as none."""
+    try:
+        return at.astimezone(ZoneInfo(zone) if zone else UTC).date()
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return at.date()
 
 
 def _returned(facts: Facts, policy: Policy, now: datetime, zone: str | None) -> Step:

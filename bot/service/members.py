@@ -73,21 +73,6 @@ class Places(Struct, frozen=True):
         return replace(agent, role=role, teams=teams, skills=skills)
 
 
-def apply_configuration(
-    tx: Transaction, organization_id: str, config: Config, now: datetime
-) -> list[tuple[Agent, Facts]]:
-    """Roles, teams and skills of everybody as the configuration now says. Answers everybody, as they are."""
-    places = Places.of(config, tx.members.workspaces(organization_id))
-    everyone = []
-    for agent, facts in tx.members.everyone(organization_id):
-        wanted = places.given(agent)
-        if wanted is not agent:
-            tx.members.save(wanted, now)
-            _announce(tx, wanted, "agent.updated", "operator", now)
-        everyone.append((wanted, facts))
-    return everyone
-
-
 def enrol(
     tx: Transaction,
     organization_id: str,
@@ -186,6 +171,12 @@ def save(tx: Transaction, agent: Agent, actor: str, now: datetime, kind: str = "
     tx.members.save(agent, now)
     _announce(tx, agent, kind, actor, now)
     return agent
+
+
+def save_all(agents: Sequence[Agent], actor: str, now: datetime, tx: Transaction) -> None:
+    """Store several agents as changed."""
+    for agent in agents:
+        save(tx, agent, actor, now)
 
 
 def gone(agent: Agent, identity: Identity) -> Agent:

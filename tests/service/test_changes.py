@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +16,8 @@ from msgspec.structs import replace
 from bot.config import Config
 from bot.dispatch import Desk
 from bot.domain.errors import NotFound, Unavailable
-from bot.domain.facts import Seen
+from bot.domain.facts import Facts, Seen
+from bot.domain.transition import settle
 from bot.ports import Profile, Sighting, Transaction
 from storage.database import ensure_schema, open_store
 
@@ -211,3 +214,128 @@ async def test_the_32_callers_of_one_agent_all_have_their_way(team: Team) -> Non
     await asyncio.gather(*(team.type("U1", f"/brb {number + 1}m", name="Maria") for number in range(32)))
     assert team.row("Maria").facts.version == before + 32
     assert replace(team.row("Maria").facts, version=0).intent.choice.value == "away"
+
+
+# --- what is shown is what is stored ---
+
+
+class Slowly:
+    """A store whose next read is answered only when the test says so."""
+
+    def __init__(self, team: Team) -> None:
+        self.read, self.asked, self.go = team.desk.store.read, asyncio.Event(), asyncio.Event()
+        team.desk.store.read = self.answer  # type: ignore[method-assign]
+
+    async def answer(self, operation: Callable[[Transaction], T]) -> T:
+        answer = await self.read(operation)
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.go.wait()
+        return answer
+
+
+async def test_a_reread_beside_a_removal_brings_nobody_back(team: Team) -> None:
+    await team.type("U1", "/available", name="Maria")
+    await team.desk.dispatcher.finish()
+    agent = team.row("Maria").agent
+    team.desk.changes._reread.add(agent.id)
+    slowly = Slowly(team)
+    ticking = asyncio.create_task(team.desk.tick())
+    await slowly.asked.wait()
+    removing = asyncio.create_task(team.desk.remove(agent, "agent:lead"))
+    await asyncio.wait({removing}, timeout=0.1)
+    slowly.go.set()
+    await asyncio.gather(ticking, removing)
+    assert team.desk.roster.agent(agent.id) is None
+    assert team.desk.roster.pool(team.clock.now()).routable == 0
+
+
+async def test_an_enrolment_beside_a_change_shows_what_is_stored(team: Team) -> None:
+    await team.type("U1", "/available", name="Maria")
+    await team.desk.dispatcher.finish()
+    agent = team.row("Maria").agent
+    write = team.desk.store.write
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slowly(operation: Callable[[Transaction], T]) -> T:
+        team.desk.store.write = write  # type: ignore[method-assign]
+        answer = await write(operation)
+        asked.set()
+        await go.wait()
+        return answer
+
+    team.desk.store.write = slowly  # type: ignore[method-assign]
+    enrolling = asyncio.create_task(team.desk.enrol(team.slack.id, Profile("U1", "Maria"), "agent:lead"))
+    await asked.wait()
+    await team.desk.changes.agent(agent.id, lambda stored: replace(stored, zone="Asia/Tokyo"), "agent:self")
+    go.set()
+    assert (await enrolling).zone == "Asia/Tokyo"
+    assert team.row("Maria").agent.zone == "Asia/Tokyo"
+
+
+async def test_an_enrolment_whose_answer_nobody_waits_for_is_shown(team: Team) -> None:
+    enrolling = asyncio.create_task(team.desk.enrol(team.slack.id, Profile("U1", "Maria"), "agent:lead"))
+    await asyncio.sleep(0)
+    enrolling.cancel()
+    await team.desk.changes.finish()
+    stored = await team.desk.store.read(lambda tx: tx.members.by_identity(team.slack.id, "U1"))
+    assert stored is not None
+    assert team.desk.roster.agent(stored.id) == stored
+
+
+async def test_whoever_nothing_can_be_decided_on_stops_nobody_elses_time(
+    team: Team, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, name in enumerate(("Ana", "Bea", "Cid")):
+        await team.type(f"50{number}", "/away 30m", on="discord", name=name)
+    poisoned = team.row("Bea").agent.id
+
+    def broken(facts: Facts, *rest: Any) -> Any:
+        if facts.agent_id == poisoned:
+            raise ZeroDivisionError("a bug")
+        return settle(facts, *rest)
+
+    monkeypatch.setattr("bot.changes.settle", broken)
+    team.clock.advance(minutes=31)
+    await team.desk.tick()
+    assert "nothing can be decided on an agent" in caplog.text
+    ids = [team.row(name).agent.id for name in ("Ana", "Cid")]
+    stored = await team.desk.store.read(lambda tx: [tx.presence.facts(agent_id) for agent_id in ids])
+    assert [facts and facts.intent.until_at for facts in stored] == [None, None]
+
+
+async def test_a_zone_that_this_machine_does_not_know_counts_as_none(team: Team) -> None:
+    """The database came from a machine with newer zones."""
+    epoch = await team.desk.feed_live(team.discord.id)
+    await team.type("500", "/away", on="discord", name="Ana")
+    agent_id = team.row("Ana").agent.id
+    await team.desk.changes.agent(agent_id, lambda stored: replace(stored, zone="Mars/Utopia"), "test")
+    team.clock.advance(days=2)
+    await team.see("500", Seen.CONNECTED, epoch)
+    assert team.presence("Ana") == "away"
+
+
+async def test_after_a_database_had_no_time_for_many_fewer_are_tried_at_once(team: Team) -> None:
+    """One that is far away: so many statements take too long, and the same again would too."""
+    epoch = await team.desk.feed_live(team.discord.id)
+    for number in range(50):
+        await team.type(f"5{number}", "/presence me", on="discord", name=f"Ana {number}")
+    await team.desk.dispatcher.finish()
+    write, sizes = team.desk.store.write, []
+    record = team.desk.changes._record_many
+
+    async def hasty(operation: Callable[[Transaction], T]) -> T:
+        steps = operation.args[0] if isinstance(operation, partial) and operation.func == record else ()
+        if steps:
+            sizes.append(len(steps))
+        if len(steps) > 30:
+            raise Unavailable("The database does not answer.")
+        return await write(operation)
+
+    team.desk.store.write = hasty  # type: ignore[method-assign]
+    snapshot = [Sighting(f"5{number}", Seen.CONNECTED, team.clock.now(), number) for number in range(50)]
+    for _ in range(5):
+        with suppress(Unavailable):
+            await team.desk.observe(team.discord.id, epoch, snapshot)
+    assert team.desk.roster.pool(team.clock.now()).away == 50
+    assert max(sizes) == 50

@@ -1,11 +1,21 @@
 """Feeds as the core keeps them: what is known of a link while they come, go, and Rollcall restarts."""
 
-from datetime import timedelta
+from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import timedelta
+from typing import TypeVar
+
+import pytest
 from desk import START, Team, open_team
 
 from bot.dispatch import Desk
+from bot.domain.errors import Unavailable
 from bot.domain.facts import Seen
+from bot.ports import Transaction
+
+T = TypeVar("T")
 
 
 async def away_and_seen() -> Team:
@@ -61,3 +71,110 @@ async def test_a_resumed_feed_has_lost_nothing() -> None:
     await team.desk.feed_lost(team.discord.id, since=later)
     team.clock.advance(minutes=1)
     assert team.row("Ana").verdict.unconfirmed_since == later
+
+
+# --- while the database is away ---
+
+
+@contextmanager
+def database_away(team: Team) -> Iterator[None]:
+    """Nothing can be written."""
+    write = team.desk.store.write
+
+    async def refused(operation: Callable[[Transaction], T]) -> T:
+        raise Unavailable("The database is away.")
+
+    team.desk.store.write = refused  # type: ignore[method-assign]
+    yield
+    team.desk.store.write = write  # type: ignore[method-assign]
+
+
+async def suspect(away: AbstractContextManager[None] | None, team: Team) -> list[tuple[str, str, int]]:
+    """A link is suspect when the feed is lost, with the database there or not; the history that comes of
+    it as (presence, reason, seconds from the start)."""
+    epoch = await team.desk.feed_live(team.discord.id)
+    agent_id = team.row("Ana").agent.id
+    await team.see("500", Seen.CONNECTED, epoch)
+    began = team.clock.advance(seconds=120)
+    await team.see("500", Seen.DISCONNECTED, epoch)
+    team.clock.advance(seconds=20)
+    with away or nullcontext():
+        await team.desk.feed_lost(team.discord.id, since=team.clock.now())
+        for _ in range(3):
+            team.clock.advance(seconds=60)
+            with suppress(Unavailable):
+                await team.desk.tick()
+    await team.desk.tick()
+    assert team.presence("Ana") == "away", "a lost gateway says nothing about the agents behind it"
+    assert team.row("Ana").verdict.unconfirmed_since is not None
+    team.clock.advance(seconds=5)
+    await team.see("500", Seen.CONNECTED, await team.desk.feed_live(team.discord.id))
+    await team.desk.tick()
+    found = await team.desk.store.read(
+        lambda tx: tx.presence.history([agent_id], began, team.clock.advance(seconds=1))
+    )
+    return [
+        (one.presence.value, one.reason, int((one.since - began).total_seconds()))
+        for one, _ in found[agent_id]
+    ]
+
+
+async def test_a_feed_lost_while_the_database_is_away_makes_the_same_history() -> None:
+    """The grace that ran when it was lost never ends in the blind spell."""
+    there, without = await away_and_seen(), await away_and_seen()
+    assert await suspect(database_away(without), without) == await suspect(None, there)
+
+
+async def test_feeds_that_change_twice_while_the_database_is_away_are_reviewed_by_each() -> None:
+    """Off and on again: what was seen before proves nothing any more."""
+    team = await away_and_seen()
+    with database_away(team):
+        await team.desk.feed_off(team.discord.id)
+        team.clock.advance(seconds=10)
+        await team.desk.feed_off(team.slack.id)
+    team.clock.advance(seconds=10)
+    await team.desk.feed_live(team.discord.id)
+    await team.desk.tick()
+    row = team.row("Ana")
+    assert (row.verdict.presence.value, row.verdict.reason, row.facts.links) == (
+        "offline",
+        "switched_off",
+        (),
+    )
+    assert row.facts.interval.since == START
+
+
+async def test_an_epoch_that_could_not_be_stored_shows_nobody() -> None:
+    """Else it would be given a second time after a crash, and an old word be taken for a new one."""
+    team = await open_team(discord={"token": "t"})
+    with database_away(team), pytest.raises(Unavailable):
+        await team.desk.feed_live(team.discord.id)
+    assert team.discord.id not in team.desk.roster.feeds
+    assert await team.desk.feed_live(team.discord.id) == 1
+
+
+async def test_what_was_due_while_the_database_was_away_is_stored_later_at_its_instant() -> None:
+    team = await away_and_seen()
+    await team.type("500", "/available", on="discord", name="Ana")
+    await team.type("500", "/away 30m", on="discord", name="Ana")
+    due = team.clock.now() + timedelta(minutes=30)
+    team.clock.advance(minutes=31)
+    with database_away(team), pytest.raises(Unavailable):
+        await team.desk.tick()
+    assert team.presence("Ana") == "available"
+    team.clock.advance(minutes=5)
+    await team.desk.tick()
+    agent_id = team.row("Ana").agent.id
+    stored = await team.desk.store.read(lambda tx: tx.presence.facts(agent_id))
+    assert stored is not None
+    assert (stored.interval.presence.value, stored.interval.since) == ("available", due)
+
+
+async def test_after_a_crash_a_feed_was_lost_when_it_was_last_noted_as_live() -> None:
+    team = await away_and_seen()
+    noted = team.clock.advance(minutes=10)
+    await team.desk.mark_feeds_seen()
+    team.clock.advance(seconds=20)
+    team.desk = Desk(team.desk.config, team.desk.store, team.clock)
+    await team.desk.start()
+    assert team.row("Ana").verdict.unconfirmed_since == noted
