@@ -30,14 +30,14 @@ def _owned(owned: Table, slug: str) -> Statement:
     )
 
 
-TEAMS = _owned(tables.membership, "team_slug")
-SKILLS = _owned(tables.agent_skill, "skill_slug")
-EXTERNALS = Statement(
+TEAMS_OF_ALL = _owned(tables.membership, "team_slug")
+SKILLS_OF_ALL = _owned(tables.agent_skill, "skill_slug")
+EXTERNALS_OF_ALL = Statement(
     select(*(tables.external_id.c[name] for name in ("agent_id", "system", "external_id")))
     .where(tables.external_id.c.organization_id == _of_organization)
     .order_by(tables.external_id.c.system, tables.external_id.c.external_id)
 )
-IDENTITIES = Statement(
+IDENTITIES_OF_ALL = Statement(
     select(*identity_columns, tables.identity.c.rank, *link_columns)
     .select_from(tables.identity.outerjoin(tables.link, tables.link.c.identity_id == tables.identity.c.id))
     .where(tables.identity.c.organization_id == _of_organization)
@@ -50,7 +50,7 @@ EVERYONE = Statement(
     .order_by(tables.presence.c.agent_id)
 )
 RANK = IDENTITY_WIDTH
-"""Where a record of IDENTITIES has the identity's place among the agent's; the link follows."""
+"""Where a record of IDENTITIES_OF_ALL has the identity's place among the agent's; the link follows."""
 _rank = itemgetter(RANK)
 
 
@@ -76,13 +76,13 @@ def everyone(
     `teams` and `skills` are the slugs of the living ones in the order in which an agent's stand.
     """
     whose = {"organization_id": organization_id}
-    teams_of = _slugs(sql.each(TEAMS, **whose), teams)
-    skills_of = _slugs(sql.each(SKILLS, **whose), skills)
+    teams_of = _slugs(sql.each(TEAMS_OF_ALL, **whose), teams)
+    skills_of = _slugs(sql.each(SKILLS_OF_ALL, **whose), skills)
     externals: dict[str, tuple[tuple[str, str], ...]] = {}
-    for agent_id, system, external_id in sql.each(EXTERNALS, **whose):
+    for agent_id, system, external_id in sql.each(EXTERNALS_OF_ALL, **whose):
         externals[agent_id] = (*externals.get(agent_id, ()), (intern(system), external_id))
     identities_of: dict[str, list[Record]] = {}
-    for record in sql.each(IDENTITIES, **whose):
+    for record in sql.each(IDENTITIES_OF_ALL, **whose):
         identities_of.setdefault(record[0], []).append(record)
     found = []
     for record in sql.each(EVERYONE, **whose):
