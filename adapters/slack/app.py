@@ -77,8 +77,9 @@ class SlackPlatform:
             self._session = self._client.session = session
             work = [self._until_dead(), self._sign_in(), self._poll(), self._keep_profiles()]
             work.append(self._events.work_off())
-            if self._table.mode == "socket":
-                work.append(self._listen(session))
+            socket = self._socket(session) if self._table.mode == "socket" else None
+            if socket is not None:
+                work.append(socket.run())
             # No TaskGroup: told to stop while one of its tasks fails, Python 3.11's forgets the former.
             tasks = [asyncio.create_task(one) for one in work]
             try:
@@ -87,17 +88,22 @@ class SlackPlatform:
                 for problem in failed:
                     if not isinstance(problem, TokenDead):
                         raise problem
-                await self._end(tasks)
+                await self._end(tasks, socket)
                 await self._stopped()
             finally:
-                await self._end(tasks)
-                await self._incoming.drain(LAST_WORDS)
+                await self._end(tasks, socket)
                 self._session = self._client.session = None
 
-    async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _end(self, tasks: Sequence[asyncio.Task[None]], socket: SocketMode | None) -> None:
+        """What is in hand is answered while the socket, and all that an answer may need, still works."""
+        if socket is not None:
+            socket.leave()
+        try:
+            await self._incoming.drain(LAST_WORDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_dead(self) -> None:
         await self._dead.wait()
@@ -197,15 +203,13 @@ class SlackPlatform:
 
     # --- Socket Mode ---
 
-    async def _listen(self, session: aiohttp.ClientSession) -> None:
+    def _socket(self, session: aiohttp.ClientSession) -> SocketMode:
         assert self._table.app_token is not None, "the configuration asks for it in this mode"
         app_token = self._table.app_token.get_secret_value()
         client = self._new_client(app_token)
         client.session = session
         web = Web(client, self._core.clock, self._app_token_dead)
-        await SocketMode(
-            web, app_token, self._incoming.app, self._core.clock, self._troubles, self._incoming.unsent
-        ).run()
+        return SocketMode(web, app_token, self._incoming, self._core.clock, self._troubles)
 
     def _app_token_dead(self, error: str) -> None:
         self._troubles.clear("socket")

@@ -86,9 +86,11 @@ class Incoming:
             catch_all(ANYTHING)(_acknowledge)
 
     async def drain(self, within: float) -> None:
-        """Wait for answers that are under way."""
-        if self._under_way:
-            await asyncio.wait(set(self._under_way), timeout=within)
+        """Wait for what is in hand, and for what comes of it, so many seconds at most."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within
+        while self._under_way and (left := until - loop.time()) > 0:
+            await asyncio.wait(set(self._under_way), timeout=left)
 
     # --- commands and clicks ---
 
@@ -98,11 +100,11 @@ class Incoming:
             # Slack takes the first acknowledgement of an envelope: the one with the reply goes ahead.
             await asyncio.wait({before}, timeout=ANSWER)
             return BoltResponse(status=200, body="")
-        answer = self._begin(self._commanded(body, key))
+        answer = self.begin(self._commanded(body, key))
         self._remember(key, answer)
         await asyncio.wait({answer}, timeout=ANSWER)
         if not answer.done():
-            self._begin(self._follow(answer, body["response_url"]))
+            self.begin(self._follow(answer, body["response_url"]))
             return BoltResponse(status=200, body="")
         return BoltResponse(status=200, body={"response_type": "ephemeral", **answer.result().body()})
 
@@ -141,7 +143,7 @@ class Incoming:
         key = f"slack:click:{body['trigger_id']}"
         work = self._deliveries.get(key)
         if work is None:
-            work = self._begin(self._click(body, key))
+            work = self.begin(self._click(body, key))
             self._remember(key, work)
         await asyncio.wait({work}, timeout=ANSWER)
         return BoltResponse(status=200, body="")
@@ -174,7 +176,7 @@ class Incoming:
         enterprise_id = (body.get("enterprise") or {}).get("id") or team.get("enterprise_id")
         rendered = await self._reply(user["id"], team_id, enterprise_id, reply)
         # Slack takes no message in the acknowledgement of a click, so it need not wait for this.
-        self._begin(self._show(body, rendered, replaces))
+        self.begin(self._show(body, rendered, replaces))
 
     async def _show(self, body: Json, rendered: Rendered, replaces: bool) -> None:
         container, url = body.get("container") or {}, body.get("response_url")
@@ -245,7 +247,7 @@ class Incoming:
     def _render(self, message: Message, zone: str | None) -> Rendered:
         return render(message, self._core.clock.now(), zone)
 
-    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that goes on, whoever waits for it or not."""
         task = asyncio.create_task(work)
         self._under_way.add(task)

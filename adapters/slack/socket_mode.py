@@ -7,16 +7,15 @@ each client lives for one connection, and this module decides what follows.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
-from slack_bolt.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from adapters.slack.incoming import Incoming
 from adapters.slack.troubles import Troubles, socket_refused, unreachable
 from adapters.slack.web import Refused, TokenDead, Web, library_logger
 from bot.ports import Clock, RetryLater
@@ -32,7 +31,6 @@ RETIRE = 3.0
 SHORT_LIVED = 10.0
 LONGEST_WAIT = 30.0
 
-Respond = Callable[[dict[str, Any], Any], Awaitable[None]]
 log = logging.getLogger("rollcall.slack")
 
 
@@ -97,16 +95,23 @@ class SocketMode:
     """Keeps one connection open for as long as it runs."""
 
     def __init__(
-        self, web: Web, app_token: str, app: AsyncApp, clock: Clock, troubles: Troubles, respond: Respond
+        self, web: Web, app_token: str, incoming: Incoming, clock: Clock, troubles: Troubles
     ) -> None:
-        """`respond` shows a command's reply when its acknowledgement could not be sent."""
         self._web = web
         self._app_token = app_token
-        self._app = app
+        self._incoming = incoming
         self._clock = clock
         self._troubles = troubles
-        self._respond = respond
+        self._leaving = False
+        self._over = asyncio.Event()
         self._retiring: set[asyncio.Task[None]] = set()
+
+    def leave(self) -> None:
+        """Take nothing new from now on; what is in hand can still be answered until `run` is cancelled.
+
+        What comes is not acknowledged, so Slack delivers an event again, and tells who gave a command.
+        """
+        self._leaving = True
 
     async def run(self) -> None:
         """Until cancelled, or until Slack refuses the app-level token for good."""
@@ -129,6 +134,7 @@ class SocketMode:
                 if asyncio.get_running_loop().time() - began < SHORT_LIVED:
                     await self._clock.sleep(1.0)
         finally:
+            self._over.set()
             if current is not None:
                 self._retire(current, 0.0)
             await asyncio.gather(*self._retiring, return_exceptions=True)
@@ -174,7 +180,8 @@ class SocketMode:
 
     def _retire(self, connection: Connection, after: float) -> None:
         async def retire() -> None:
-            await asyncio.sleep(after)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), after)
             await connection.shut()
 
         task = asyncio.create_task(retire())
@@ -182,12 +189,17 @@ class SocketMode:
         task.add_done_callback(self._retiring.discard)
 
     async def _handle(self, client: SocketModeClient, request: SocketModeRequest) -> None:
-        response = await run_async_bolt_app(self._app, request)
+        if not self._leaving:
+            # In hand until its acknowledgement is out: whoever drains waits for that, too.
+            await self._incoming.begin(self._answer(client, request))
+
+    async def _answer(self, client: SocketModeClient, request: SocketModeRequest) -> None:
+        response = await run_async_bolt_app(self._incoming.app, request)
         try:
             await send_async_response(client, request, response, 0.0)
         except (aiohttp.ClientError, OSError) as problem:
             log.info("An acknowledgement could not be sent: %s", type(problem).__name__)
-            await self._respond(request.payload, response)
+            await self._incoming.unsent(request.payload, response)
 
 
 def _backoff(tries: int) -> float:

@@ -169,8 +169,11 @@ class SlackServer:
         assert error or status, "fail wants an error, a status, or both"
         self.web.faults.append(Fault(method, times, error=error, status=status))
 
-    def slow(self, method: str, seconds: float, times: int | None = None) -> None:
-        self.web.faults.append(Fault(method, times, seconds=seconds))
+    def slow(self, method: str, seconds: float, times: int | None = None) -> Fault:
+        """Answer late; of what is given back, `times` tells how many calls are still to be slow."""
+        fault = Fault(method, times, seconds=seconds)
+        self.web.faults.append(fault)
+        return fault
 
     def cut(self, method: str, times: int | None = 1) -> None:
         """Drop the connection instead of an answer; the call itself is not carried out.

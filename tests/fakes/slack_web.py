@@ -75,6 +75,7 @@ class WebApi:
         slow = next((one for one in self.faults if one.seconds and one.takes(name)), None)
         fault = next((one for one in self.faults if not one.seconds and one.takes(name)), None)
         if slow is not None:
+            self.world.changed()
             await _pause(self.closing, slow.seconds)
         if fault is not None and fault.cut:
             self._record(name, arguments, team_id, 0, {})

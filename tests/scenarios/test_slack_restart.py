@@ -1,6 +1,8 @@
 """A restart changes nobody's presence in Slack: in the middle of an idle time and of an away."""
 
+import asyncio
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from slack_scene import HOUR, MINUTE, slack_scene
@@ -107,3 +109,30 @@ async def test_a_delivery_that_comes_again_after_a_restart_changes_nothing(tmp_p
         # The old away once more, long over: it does not begin again.
         await scene.fake.redeliver(1)
         assert await scene.seen(ben, "maria") == "available"
+
+
+@pytest.mark.parametrize(
+    ("mode", "slow", "via"),
+    [("socket", 1.0, "acknowledgement"), ("socket", 2.4, "response_url"), ("http", 2.4, "response_url")],
+)
+async def test_fault_38_a_command_in_hand_at_sigterm_is_answered_once(
+    tmp_path: Path, mode: Literal["socket", "http"], slow: float, via: str
+) -> None:
+    """Who gave it reads what became of it, and that is what the next start finds."""
+    async with slack_scene(tmp_path, mode) as scene, scene.program:
+        maria, ben = scene.member("maria"), scene.member("ben")
+        await scene.ready()
+        await scene.say(ben, "available")
+        # Slack takes its time to say who she is; the polls of presence come through.
+        fault = scene.fake.slow("users.info", slow, times=1)
+        asked = asyncio.create_task(scene.fake.command(maria.id, "/available"))
+        await scene.until(lambda: fault.times == 0, "the command to be in hand")
+        assert await scene.program.stop() == 0
+        reply = await asked
+        assert "You're *Available*" in reply.shown
+        assert reply.message.via == via
+        assert len(scene.fake.ephemeral_messages(maria.id)) == 1
+        await scene.program.start()
+        await scene.ready()
+        assert await scene.seen(ben, "maria") == "available"
+        assert [line for line in scene.program.logged() if line["level"] == "error"] == []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from fakes.slack import FakeSlack
-from slack_house import RecordingCore, running, table
+from slack_house import RecordingCore, eventually, running, table
 
-from adapters.slack import socket_mode
+from adapters.slack import app, incoming, socket_mode
 from adapters.slack.app import SlackPlatform
 from adapters.slack.socket_mode import Connection
 from adapters.slack.web import Web, library_logger
@@ -155,6 +156,108 @@ async def test_fault_14_sockets_that_slack_keeps_closing_are_not_opened_in_a_tig
             slack.drop_sockets()
             await asyncio.sleep(0.1)
         assert len(slack.calls("apps.connections.open")) <= 3
+
+
+@asynccontextmanager
+async def leaving(slack: FakeSlack, core: RecordingCore) -> AsyncIterator[Callable[[], object]]:
+    """The adapter, told to stop by calling what is yielded; at the end it must have left by itself."""
+    work = asyncio.create_task(SlackPlatform(table(slack), core).run())
+    await slack.wait_for_connection()
+    yield work.cancel
+    async with asyncio.timeout(5):
+        await asyncio.gather(work, return_exceptions=True)
+    assert slack.sockets.connections == []
+
+
+@pytest.mark.parametrize(("within", "via"), [(2.0, "acknowledgement"), (0.05, "response_url")])
+async def test_fault_38_a_command_in_hand_when_told_to_stop_is_answered_before_the_socket_goes(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, within: float, via: str
+) -> None:
+    """Once, in its acknowledgement; by response URL where that had to go out before."""
+    monkeypatch.setattr(incoming, "ANSWER", within)
+    go = asyncio.Event()
+
+    async def slow(command: Command) -> Message:
+        await go.wait()
+        return Message((("answered",),))
+
+    core = RecordingCore(answer=slow)
+    async with leaving(slack, core) as leave:
+        asked = asyncio.create_task(slack.command("U1", "/available"))
+        await core.until(lambda: bool(core.commands))
+        leave()
+        # Time in which a socket that is shut at once would be gone.
+        asyncio.get_running_loop().call_later(0.2, go.set)
+        reply = await asked
+    assert reply.shown == "answered"
+    assert reply.message.via == via
+    assert len(slack.ephemeral_messages("U1")) == 1
+
+
+async def test_fault_38_what_comes_while_it_leaves_is_left_to_slack(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not acknowledged and not acted on: Slack gives the event to who comes next, and nothing is lost."""
+    monkeypatch.setattr(slack, "retry_delays", (0.5,))
+    monkeypatch.setattr(slack.sockets, "ack_deadline", 0.3)
+    go = asyncio.Event()
+
+    async def slow(command: Command) -> Message:
+        await go.wait()
+        return Message((("answered",),))
+
+    core = RecordingCore(answer=slow)
+    async with leaving(slack, core) as leave:
+        asked = asyncio.create_task(slack.command("U1", "/available", expect_reply=False))
+        await core.until(lambda: bool(core.commands))
+        leave()
+        late = await slack.command("U2", "/available")
+        assert late.error == "operation_timeout", "Slack tells them that nothing happened"
+        delivery = await slack.user_changed("U2", name="bobby")
+        assert not delivery.acked
+        go.set()
+        await asked
+    assert core.profiles == []
+    assert len(core.commands) == 1
+    async with running(slack, core):
+        await core.until(lambda: bool(core.profiles))
+        assert delivery.acked
+    assert [profile.name for profile in core.profiles] == ["bobby"]
+
+
+async def test_fault_38_a_command_that_takes_too_long_keeps_nobody_from_leaving(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LAST_WORDS", 0.2)
+
+    async def never(command: Command) -> Message:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    core = RecordingCore(answer=never)
+    async with leaving(slack, core) as leave:
+        asked = asyncio.create_task(slack.command("U1", "/available", expect_reply=False))
+        await core.until(lambda: bool(core.commands))
+        leave()
+    asked.cancel()
+
+
+async def test_leaving_does_not_wait_for_a_socket_that_was_replaced(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old one stays for answers under way; once there are none, it need not."""
+    monkeypatch.setattr(socket_mode, "RETIRE", 60.0)
+    retired: list[float] = []
+    retire = socket_mode.SocketMode._retire
+
+    def noted(self: socket_mode.SocketMode, connection: Connection, after: float) -> None:
+        retire(self, connection, after)
+        retired.append(after)
+
+    monkeypatch.setattr(socket_mode.SocketMode, "_retire", noted)
+    async with leaving(slack, RecordingCore()) as leave:
+        await slack.disconnect_sockets("refresh_requested", grace=60)
+        await eventually(lambda: retired == [60.0])
+        leave()
 
 
 @pytest.mark.usefixtures("brisk")
