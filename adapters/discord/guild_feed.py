@@ -239,17 +239,24 @@ class GuildFeed:
         """Raises nothing: what Discord does not answer is asked again, as long as the feed stands; where
         we fail ourselves, the next sweep asks."""
         beginning, rest = self._beginning, iter(user_ids)
+        renewed: list[Profile] = []
+        missing: list[int] = []
         try:
             while chunk := list(islice(rest, AT_ONCE)):
-                while not await self._ask_chunk(chunk, beginning):
+                while (members := await self._members(chunk, beginning)) is None:
                     await self._core.clock.sleep(RETRY)
                     if beginning != self._beginning:
                         return
+                profiles = [profile_of(one, self._roles) for one in members if one.id in self.watched]
+                renewed += [one for one in profiles if self._profiles.get(one.external_id) != one]
+                missing += sorted(set(chunk) - {member.id for member in members})
+            # Only now: whoever is seen does not wait until other people's names are written.
+            await self._catch_up(renewed, missing, beginning)
         except Exception:
             log.exception("asking for the agents of guild %s failed", self.guild.id)
 
-    async def _ask_chunk(self, chunk: list[int], beginning: int) -> bool:
-        """Whether it was answered, or needs no answer any more."""
+    async def _members(self, chunk: list[int], beginning: int) -> list[discord.Member] | None:
+        """Those of them who are there, what is seen of them told; None without an answer."""
         self._seq = asked = self._seq + 1
         try:
             members = await self.guild.query_members(
@@ -257,17 +264,26 @@ class GuildFeed:
             )
         except (*UNANSWERED, RuntimeError) as trouble:
             log.info("guild %s did not answer: %s", self.guild.id, type(trouble).__name__)
-            return False
+            return None
         if beginning != self._beginning:
-            return True
+            return None
+        # Nothing is awaited from here on: a new session must not begin between two of them.
         for member in members:
             if member.id in self.watched:
                 offline = member.raw_status in ("offline", "invisible")
                 self.saw(str(member.id), Seen.DISCONNECTED if offline else Seen.CONNECTED, asked)
-                await self._renew(profile_of(member, self._roles))
-        for user_id in sorted(set(chunk) - {member.id for member in members}):
+        return members
+
+    async def _catch_up(self, renewed: Sequence[Profile], missing: Sequence[int], beginning: int) -> None:
+        """Pass on who is called otherwise now and who has left, as long as no new session asks for all."""
+        for profile in renewed:
+            if beginning != self._beginning:
+                return
+            await self._renew(profile)
+        for user_id in missing:
+            if beginning != self._beginning:
+                return
             await self._missing(user_id)
-        return True
 
     async def _renew(self, profile: Profile) -> None:
         """Pass a profile on if it is not the one passed on last."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
+import discord
 import pytest
 from discord_adapter.house import HurriedClock, RecordingCore, live, running, sees, track
 from fakes.discord_server import FakeDiscord
@@ -172,6 +175,94 @@ async def test_an_answer_gives_way_to_what_came_after_its_question() -> None:
             await sees(core, guild, maria.id, Seen.DISCONNECTED)
             await service.feeds.settled()
         assert [told[2] for told in core.names("seen")] == [Seen.CONNECTED, Seen.DISCONNECTED]
+
+
+async def test_row_9_an_answer_of_the_old_session_counts_for_nothing_in_the_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An answer is still worked through, at the speed of the database, when a new session begins."""
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        others = [fake.add_member(guild, f"agent{number}", status="online") for number in range(5)]
+        maria = fake.add_member(guild, "maria", status="offline")
+        core = RecordingCore(HurriedClock(10))
+        track(core, guild, *(one.id for one in others), maria.id)
+        go_on = asyncio.Event()
+
+        async def profile_changed(workspace_id: str, profile: Profile) -> None:
+            core.told.append(("writing", profile.name))
+            await go_on.wait()
+            await RecordingCore.profile_changed(core, workspace_id, profile)
+
+        monkeypatch.setattr(core, "profile_changed", profile_changed)
+        async with running(fake, core):
+            await core.until(lambda: bool(core.names("writing")), "the first answer")
+            await sees(core, guild, maria.id, Seen.DISCONNECTED)
+            before = len(core.told)
+            fake.invalidate_session()
+            fake.set_presence(maria, "online")
+            fake.rename(maria, guild=guild, nick="María")
+            await fake.connected(identifies=2)
+            await core.until(lambda: len(core.names("feed_live")) == 2, "a new epoch")
+            await core.until(lambda: core.seen(guild, maria.id) is Seen.CONNECTED, "the new answer")
+            go_on.set()
+            await core.until(lambda: len(core.profiles) == 6, "every profile")
+            assert ("writing", "María") in core.told
+            assert ("writing", "maria") not in core.told, "the old answer's name for her"
+        seen = [told for told in core.told[before:] if told[0] == "seen"]
+        assert [told[2] for told in seen if told[1] == str(maria.id)] == [Seen.CONNECTED]
+        assert {told[3] for told in seen} == {2}
+
+
+async def test_row_9_an_answer_that_comes_through_after_a_new_session_began_counts_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        maria = fake.add_member(guild, "maria", status="offline")
+        core = RecordingCore(HurriedClock(10))
+        track(core, guild, maria.id)
+        real = discord.Guild.query_members
+        arrived, go_on, through = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def query_members(asked: discord.Guild, **names: Any) -> list[discord.Member]:
+            answer = await real(asked, **names)
+            if not arrived.is_set():
+                arrived.set()
+                await go_on.wait()
+                asyncio.get_running_loop().call_soon(through.set)
+            return answer
+
+        monkeypatch.setattr(discord.Guild, "query_members", query_members)
+        async with running(fake, core) as service:
+            await arrived.wait()
+            fake.invalidate_session()
+            await fake.connected(identifies=2)
+            await core.until(lambda: len(core.names("feed_live")) == 2, "a new epoch")
+            await sees(core, guild, maria.id, Seen.DISCONNECTED)
+            feed = service.feeds.by_guild[guild.id]
+            feed._last.clear()
+            before = len(core.names("seen"))
+            go_on.set()
+            await through.wait()
+            await service.feeds.settled()
+        assert len(core.names("seen")) == before
+
+
+async def test_who_is_seen_does_not_wait_until_names_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        people = [fake.add_member(guild, f"agent{number}", status="online") for number in range(205)]
+        core = RecordingCore()
+        track(core, guild, *(one.id for one in people))
+        hangs = asyncio.Event()
+
+        async def profile_changed(workspace_id: str, profile: Profile) -> None:
+            await hangs.wait()
+
+        monkeypatch.setattr(core, "profile_changed", profile_changed)
+        async with running(fake, core):
+            await core.until(lambda: len(core.feed(guild).seen) == 205, "everybody")
 
 
 async def test_row_11_an_outage_marks_the_feed_and_removes_nobody() -> None:
