@@ -165,7 +165,8 @@ class GuildFeed:
                 await self._core.clock.sleep(RETRY)
             except Exception:
                 log.exception("a step of guild %s's feed failed", self.guild.id)
-                if isinstance(batch[0], Begin):
+                if isinstance(batch[0], Begin | Lose):
+                    # Else a dead feed would pass for a live one.
                     self._steps.appendleft(batch[0])
                 # Other steps are let go, so that one can't end the feed: the next sweep tells all again.
                 self._last.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import discord
@@ -466,6 +467,30 @@ async def test_what_the_database_did_not_take_is_told_again() -> None:
             await fake.until(lambda: feed.working, "the feed at work")
             core.refuse = None
             await sees(core, guild, maria.id, Seen.DISCONNECTED)
+
+
+async def test_a_lost_feed_is_told_though_telling_it_failed_in_our_own_code(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a feed that is gone would pass for a live one."""
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        core = RecordingCore()
+        failures = [LookupError("a bug of ours")]
+
+        async def feed_lost(workspace_id: str, *, since: datetime, stale: bool = False) -> None:
+            if failures:
+                raise failures.pop()
+            await RecordingCore.feed_lost(core, workspace_id, since=since, stale=stale)
+
+        monkeypatch.setattr(core, "feed_lost", feed_lost)
+        async with running(fake, core):
+            await live(core, guild)
+            fake.refuse_connections(1_000)
+            fake.drop_connections()
+            await core.until(lambda: core.feed(guild).state == "down", "a lost feed")
+        assert failures == []
+    assert "a step of guild" in caplog.text
 
 
 async def test_only_the_guilds_of_the_configuration_belong_to_the_team() -> None:
