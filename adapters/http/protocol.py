@@ -1,6 +1,7 @@
 """One connection: uvicorn's with httptools, with bounds on what it may take, and problems as errors."""
 
 import asyncio
+import resource
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -11,7 +12,20 @@ from adapters.http.refusals import TRY_AGAIN
 
 HEAD_WITHIN = 10.0
 """Seconds in which the head of a request must have come, once the connection or the head has begun."""
+REST_WITHIN = 10.0
+"""Seconds in which the rest of a body must have come that is dropped, because it was answered already."""
 LARGEST_HEAD = 32 * 1024
+MOST_CONNECTIONS = 10_000
+"""Some 10 kB each."""
+OTHER_FILES = 124
+"""Of the files a process may open, those that are not for connections: the usual 1,024 leave 900."""
+
+
+def most_connections() -> int:
+    """How many connections may be open at once: 10,000, or what the limit of open files leaves. Above that
+    even accepting fails, for everybody and for the database's files too."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, files - OTHER_FILES)
 
 
 class Protocol(HttpToolsProtocol):
@@ -21,8 +35,12 @@ class Protocol(HttpToolsProtocol):
     _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection that says nothing is closed."""
+        """A connection that says nothing is closed, and one too many at once."""
         super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            sentence = "Rollcall has as many connections as it can keep. Close idle ones, or try again."
+            self._refuse(Problem("unavailable", sentence, headers=[(b"retry-after", TRY_AGAIN)]))
+            return
         self._patience = self.loop.call_later(HEAD_WITHIN, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -36,7 +54,9 @@ class Protocol(HttpToolsProtocol):
         cycle = self.cycle
         if cycle is not None and cycle.scope is self.scope:
             self._head = 0
-            if self._patience is not None:
+            if cycle.response_complete:
+                self._came_after_the_answer(cycle.more_body)
+            elif self._patience is not None:
                 self._be_patient_no_longer()
             return
         self._head += len(data)
@@ -44,6 +64,11 @@ class Protocol(HttpToolsProtocol):
             self._refuse(Problem("head_too_large", f"The head may have at most {LARGEST_HEAD} bytes."))
         elif self._patience is None:
             self._patience = self.loop.call_later(HEAD_WITHIN, self._head_is_late)
+
+    def on_message_complete(self) -> None:
+        """The request is whole, also where its answer did not wait for that."""
+        super().on_message_complete()
+        self.cycle.more_body = False
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets a problem too."""
@@ -57,6 +82,19 @@ class Protocol(HttpToolsProtocol):
             return
         sentence = "Rollcall is stopping, and this was not finished in time. Send it again in a moment."
         self._refuse(Problem("unavailable", sentence, headers=[(b"retry-after", TRY_AGAIN)]))
+
+    def _came_after_the_answer(self, more_body: bool) -> None:
+        """The rest of an answered request, or an empty line: uvicorn has ended its wait for idle
+        connections, and begins it again only after an answer, so these would stay for ever."""
+        if self.transport.is_closing():
+            return
+        if not more_body:
+            self._be_patient_no_longer()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        elif self._patience is None:
+            self._patience = self.loop.call_later(REST_WITHIN, self.transport.close)
 
     def _be_patient_no_longer(self) -> None:
         if self._patience is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -301,6 +302,67 @@ async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
         async with asyncio.timeout(3):
             assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
         writer.close()
+
+
+@pytest.mark.parametrize("rest", [b"a", b"a" * 100, b"\r\n"])
+async def test_what_comes_after_the_answer_keeps_no_connection_open(
+    rest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body nobody waited for, in part or whole, or an empty line: no key is needed to send those."""
+    monkeypatch.setattr(server, "KEEP_ALIVE", 0.1)
+    monkeypatch.setattr(protocol, "REST_WITHIN", 0.1)
+    async with house() as at:
+        length = b"" if rest == b"\r\n" else b"Content-Length: 100\r\n"
+        reader, writer = await asyncio.open_connection(*where(at.server))
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n")
+        await reader.readuntil(b"}")
+        writer.write(rest)
+        async with asyncio.timeout(2):
+            assert await reader.read() == b"", "it has its answer already"
+        writer.close()
+
+
+async def test_a_body_that_comes_after_the_answer_spoils_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most clients send head and body apart; the connection is good for as long as any other."""
+    monkeypatch.setattr(protocol, "REST_WITHIN", 0.05)
+    async with house() as at:
+        reader, writer = await asyncio.open_connection(*where(at.server))
+        head = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+        writer.write(head + b"Content-Length: 2\r\n\r\n")
+        await reader.readuntil(b"}")
+        for part in b"ab":
+            writer.write(bytes([part]))
+            await at.client.get("/livez")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.read(1)
+        writer.write(head + b"Connection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+
+async def test_there_is_an_end_to_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is told so at once, and those that are here go on."""
+    async with house() as at:
+        await at.client.get("/livez")
+        monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 2)
+        _, second = await asyncio.open_connection(*where(at.server))
+        head, _, body = (await spoken(at.server, b"")).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 "), head
+        assert b"retry-after: " in head
+        assert json.loads(body)["code"] == "unavailable"
+        assert (await at.client.get("/livez")).status_code == 200
+        second.close()
+        last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        async with asyncio.timeout(2):
+            while not (await spoken(at.server, last)).startswith(b"HTTP/1.1 200 "):
+                await asyncio.sleep(0.01)
+
+
+def test_the_most_connections_leave_files_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, most in ((256, 132), (1024, 900), (2**20, 10_000), (resource.RLIM_INFINITY, 10_000)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
+        assert protocol.most_connections() == most
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
