@@ -198,6 +198,10 @@ class SlackPlatform:
                     await self._events.learned(home, answer["user"])
                 except (Refused, NobodyThere, RollcallError) as problem:
                     log.info("A profile could not be looked up: %s", problem)
+                except TokenDead:
+                    raise
+                except Exception:
+                    log.exception("A profile could not be taken in")
                 await self._core.clock.sleep(REFRESH_PAUSE)
             await self._core.clock.sleep(REFRESH_AGAIN)
 

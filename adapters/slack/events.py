@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from adapters.slack.people import Installation, People
+from adapters.slack.web import TokenDead
 from bot.domain.agent import Workspace
-from bot.domain.errors import RollcallError
+from bot.domain.errors import Conflict, RollcallError, Unavailable
 from bot.ports import Core
 
 WAITING = 10_000
@@ -62,19 +63,29 @@ class Events:
         return True
 
     async def work_off(self) -> None:
-        """Act on events until cancelled."""
+        """Act on events until cancelled, whatever comes of one. Raises TokenDead."""
         while True:
-            body = await self._queue.get()
-            key = f"slack:event:{body.get('event_id')}"
-            if await self._kept(lambda key=key: self._core.first_time(key)):  # type: ignore[misc]
-                await self._kept(lambda body=body: self._happened(body))  # type: ignore[misc]
+            await self._act_on(await self._queue.get())
+
+    async def _act_on(self, body: Mapping[str, Any]) -> None:
+        key = f"slack:event:{body.get('event_id')}"
+        try:
+            if await self._kept(lambda: self._core.first_time(key)):
+                await self._kept(lambda: self._happened(body))
+        except TokenDead:
+            raise
+        except RollcallError as problem:
+            log.warning("An event changes nothing: %s", problem.sentence)
+        except Exception:
+            # What is wrong with one says nothing about the next, nor about the rest of Slack.
+            log.exception("An event could not be acted on")
 
     async def _kept(self, act: Callable[[], Awaitable[T]]) -> T:
-        """What it answers, as soon as the core can store it."""
+        """What it answers, as soon as the core can store it; another refusal is final, and raised."""
         while True:
             try:
                 return await act()
-            except RollcallError as problem:
+            except (Unavailable, Conflict) as problem:
                 log.warning("An event could not be kept and waits: %s", problem.sentence)
                 await self._core.clock.sleep(AGAIN)
 

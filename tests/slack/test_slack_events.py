@@ -1,0 +1,85 @@
+"""What Slack tells by itself: the queue, what holds it up, and what must not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+from fakes.slack import FakeSlack
+from slack_house import RecordingCore, eventually, running
+
+from adapters.slack import app, events
+from bot.domain.errors import Conflict, NotFound, RollcallError, Unavailable
+from bot.ports import Profile
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[FakeSlack]:
+    async with FakeSlack(retry_delays=(0.0, 0.3)) as fake:
+        fake.add_user("U1", "maria")
+        fake.add_user("U2", "bob")
+        yield fake
+        assert fake.violations == []
+        assert fake.impatient_calls == []
+
+
+class Refusing(RecordingCore):
+    """Answers the first so many changes of a profile with a problem."""
+
+    def __init__(self, problem: Exception, times: int) -> None:
+        super().__init__()
+        self.problem = problem
+        self.times = times
+
+    async def profile_changed(self, workspace_id: str, profile: Profile) -> None:
+        if self.times:
+            self.times -= 1
+            raise self.problem
+        await super().profile_changed(workspace_id, profile)
+
+
+@pytest.mark.parametrize("problem", [Unavailable("The disk is full."), Conflict("Somebody else was first.")])
+async def test_an_event_that_cannot_be_stored_now_is_tried_until_it_can(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, problem: RollcallError
+) -> None:
+    """What comes behind waits, so that their order stays."""
+    monkeypatch.setattr(events, "AGAIN", 0.01)
+    core = Refusing(problem, times=3)
+    async with running(slack, core):
+        for user, name in (("U1", "mary"), ("U2", "bobby")):
+            assert (await slack.user_changed(user, name=name)).acked
+        await core.until(lambda: len(core.profiles) == 2)
+    assert [profile.name for profile in core.profiles] == ["mary", "bobby"]
+
+
+@pytest.mark.parametrize("problem", [NotFound("There is no such agent."), KeyError("a bug")])
+async def test_an_event_refused_for_good_is_told_in_the_log_and_holds_nobody_up(
+    slack: FakeSlack, problem: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does a bug end the rest: the same socket stays, and the queue with it."""
+    core = Refusing(problem, times=1)
+    async with running(slack, core):
+        await slack.user_changed("U1", name="mary")
+        await slack.user_changed("U2", name="bobby")
+        await core.until(lambda: bool(core.profiles))
+        assert slack.sockets.opened == 1
+    assert [profile.name for profile in core.profiles] == ["bobby"]
+    assert core.times == 0
+    assert [one.levelname for one in caplog.records if "An event" in one.message] == [
+        "WARNING" if isinstance(problem, RollcallError) else "ERROR"
+    ]
+
+
+async def test_a_profile_that_cannot_be_taken_in_leaves_the_rest_of_slack_working(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Looked up by ourselves, in the slow round over all agents."""
+    caplog.set_level(logging.ERROR)
+    monkeypatch.setattr(app, "REFRESH_PAUSE", 0.01)
+    core = Refusing(KeyError("a bug"), times=1)
+    core.watch("U1", "U2")
+    async with running(slack, core):
+        await eventually(lambda: bool(core.profiles))
+    assert [profile.external_id for profile in core.profiles] == ["U2"]
+    assert "A profile could not be taken in" in caplog.text
