@@ -26,6 +26,8 @@ from bot.ports import Core
 log = logging.getLogger("rollcall.discord")
 FATAL = frozenset([4004, 4010, 4011, 4012, 4013, 4014])
 """Closes after which Discord forbids to reconnect as before: token, shards, version, intents."""
+ASKED_IN = 3
+"""Guilds in which a silent gateway is asked at once."""
 TROUBLES = (OSError, aiohttp.ClientError, TimeoutError, discord.HTTPException, discord.ConnectionClosed)
 
 
@@ -111,6 +113,8 @@ class Connection(discord.Client):
         self._patience = patience or Patience()
         self._gateway = yarl.URL(table.gateway_url) if table.gateway_url else None
         self._failures = 0
+        self._asked = 0
+        """Guilds in which the gateway was asked for a sign of life so far."""
         self._closing: set[asyncio.Task[None]] = set()
         self._opening: DiscordWebSocket | None = None
         self._at_once: dict[str, Any] = {
@@ -292,13 +296,23 @@ class Connection(discord.Client):
             looked_at = clock.now()
 
     async def _ask(self) -> bool:
-        """Asks for ourselves in some guild, which comes back as an event. False where there is no guild."""
-        guild = next((guild for guild in self.guilds if not guild.unavailable), None)
-        if guild is None or self.user is None:
+        """Asks for ourselves in some guilds, which comes back as events. False where there is no guild.
+
+        In several, and in others each time: one guild that never answers is no dead connection.
+        """
+        there = [guild.id for guild in self.guilds if not guild.unavailable]
+        user = self.user
+        if not there or user is None:
             return False
-        asking = self.ws.request_chunks(guild.id, limit=1, user_ids=[self.user.id])
+        at = self._asked % len(there)
+        self._asked += ASKED_IN
+
+        async def ask() -> None:
+            for guild_id in [*there[at:], *there[:at]][:ASKED_IN]:
+                await self.ws.request_chunks(guild_id, limit=1, user_ids=[user.id])
+
         try:
-            await within(self.core.clock, self._patience.answer, asking)
+            await within(self.core.clock, self._patience.answer, ask())
         except TimeoutError:
             log.debug("the gateway takes no question")
         return True

@@ -102,10 +102,10 @@ class Feeds:
     async def sweep(self) -> None:
         """Ask for everybody, guild by guild, slowly: a connection may send 120 requests a minute."""
         for feed in list(self.by_guild.values()):
-            await feed.ask_for_all()
+            feed.ask_for_all()
             await self._core.clock.sleep(1.0)
 
-    def look_for_new(self) -> None:
+    async def look_for_new(self) -> None:
         """Ask for those who were enrolled since."""
         for feed in list(self.by_guild.values()):
             feed.ask_for_new()

@@ -86,6 +86,7 @@ class GuildFeed:
         self._held: list[Sighting] = []
         self._working: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
+        self._sweeping: asyncio.Task[None] | None = None
 
     # --- what the gateway tells ---
 
@@ -215,15 +216,24 @@ class GuildFeed:
         """Take up those who are tracked now, and ask for the ones who were not."""
         new = self._track()
         if new and self.stage is not Stage.DOWN:
-            task = asyncio.create_task(self._ask(new), name=f"discord reconcile {self.guild.id}")
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            self._begin_asking(new)
 
-    async def ask_for_all(self) -> None:
-        """Ask for everybody tracked: who left, who is called otherwise now, what no event told."""
-        self._track()
-        if self.stage is Stage.LIVE:
-            await self._ask(list(self.watched))
+    def ask_for_all(self) -> None:
+        """Ask for everybody tracked: who left, who is called otherwise now, what no event told. A guild that
+        has not answered the last time is not asked once more beside it."""
+        if self._sweeping is not None and not self._sweeping.done():
+            self.ask_for_new()
+        else:
+            self._track()
+            if self.stage is Stage.LIVE:
+                self._sweeping = self._begin_asking(list(self.watched))
+
+    def _begin_asking(self, user_ids: Sequence[int]) -> asyncio.Task[None]:
+        """Beside everything else: a guild that does not answer holds up nobody."""
+        task = asyncio.create_task(self._ask(user_ids), name=f"discord reconcile {self.guild.id}")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        return task
 
     def _track(self) -> list[int]:
         if self.workspace is None:

@@ -92,7 +92,13 @@ class DiscordService:
         """Serves until cancelled. A failed connection is replaced; a refused token ends all calls."""
         adapter: Any = WebhookAdapter(self._table.base_url, self._core.clock)
         async_context.set(adapter)
-        keeper = asyncio.create_task(self._keep(), name="discord keeper")
+        keepers = [
+            asyncio.create_task(self._every(seconds, what, work), name=f"discord keeper: {what}")
+            for seconds, what, work in (
+                (LOOK_EVERY, "looking for new agents", self.feeds.look_for_new),
+                (SWEEP_EVERY, "asking for all agents", self.feeds.sweep),
+            )
+        ]
         failures = 0
         try:
             while True:
@@ -104,8 +110,7 @@ class DiscordService:
                     pause = min(LONGEST_PAUSE, 2.0 ** min(failures, 10) / 2)
                 await self._core.clock.sleep(pause)
         finally:
-            keeper.cancel()
-            for task in self._tasks:
+            for task in [*keepers, *self._tasks]:
                 task.cancel()
             await self._leave()
 
@@ -189,19 +194,14 @@ class DiscordService:
             self._troubles[what] = trouble
         self._core.report("discord", None, " ".join(self._troubles.values()) or None)
 
-    async def _keep(self) -> None:
-        """Watches who was enrolled elsewhere, and asks for everybody now and then. Nothing but leaving ends
-        it: a round that fails is logged, and the next one comes."""
-        swept_at = self._core.clock.monotonic()
+    async def _every(self, seconds: float, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Nothing but leaving ends it: a round that fails is logged, and the next one comes."""
         while True:
-            await self._core.clock.sleep(LOOK_EVERY)
+            await self._core.clock.sleep(seconds)
             try:
-                self.feeds.look_for_new()
-                if self._core.clock.monotonic() - swept_at >= SWEEP_EVERY:
-                    swept_at = self._core.clock.monotonic()
-                    await self.feeds.sweep()
+                await work()
             except Exception:
-                log.exception("a round of looking after Discord's agents failed; the next one comes")
+                log.exception("%s in Discord failed; the next round comes", what)
 
     # --- what the gateway tells ---
 

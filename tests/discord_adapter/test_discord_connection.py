@@ -110,6 +110,23 @@ async def test_a_quiet_gateway_that_answers_is_left_alone() -> None:
         assert fake.violations == []
 
 
+async def test_a_guild_that_never_answers_does_not_make_a_good_connection_look_dead() -> None:
+    """Asked is in several guilds at once, and in all of them one after the other."""
+    async with FakeDiscord() as fake:
+        guilds = [fake.add_guild(name) for name in ("Mute", "One", "Two", "Three", "Four")]
+        fake.mute(guilds[0])
+        core = RecordingCore(HurriedClock(150))
+        async with running(fake, core):
+            for guild in guilds:
+                await live(core, guild)
+            await core.clock.sleep(200)
+            assert {core.feed(guild).state for guild in guilds} == {"live"}
+            assert core.names("feed_lost") == []
+        assert {int(one["guild_id"]) for one in fake.member_requests} == {guild.id for guild in guilds}
+        assert (fake.identifies, fake.resumes) == (1, 0)
+        assert fake.violations == []
+
+
 async def test_row_10_without_the_presence_intent_commands_work_and_the_toggle_is_named() -> None:
     async with FakeDiscord() as fake:
         fake.allow_intents(presences=False)

@@ -400,7 +400,7 @@ async def test_a_round_that_fails_in_our_own_code_is_logged_and_the_next_one_com
             track(core, guild, maria.id)
             await sees(core, guild, maria.id, Seen.CONNECTED)
         assert failures == []
-    assert [one.levelname for one in caplog.records if "a round of looking after" in one.message] == [
+    assert [one.levelname for one in caplog.records if "looking for new agents" in one.message] == [
         "ERROR",
         "ERROR",
     ]
@@ -425,6 +425,29 @@ async def test_asking_that_fails_in_our_own_code_is_logged_and_done_with_the_nex
         async with running(fake, core):
             await core.until(lambda: str(maria.id) in core.profiles, "her profile")
     assert "asking for the agents" in caplog.text
+
+
+async def test_a_guild_that_does_not_answer_holds_up_no_other() -> None:
+    async with FakeDiscord() as fake:
+        mute, fine = fake.add_guild("Mute"), fake.add_guild("Fine")
+        ann = fake.add_member(mute, "ann", status="online")
+        maria = fake.add_member(fine, "maria", status="online")
+        newcomer = fake.add_member(fine, "newcomer", status="online")
+        core = RecordingCore(HurriedClock(60))
+        track(core, mute, ann.id)
+        track(core, fine, maria.id)
+        async with running(fake, core) as service:
+            await sees(core, mute, ann.id, Seen.CONNECTED)
+            await sees(core, fine, maria.id, Seen.CONNECTED)
+            fake.mute(mute)
+            asked = len(fake.member_requests)
+            fake.leave(maria, fine)
+            await core.until(lambda: str(maria.id) in core.left, "her leaving")
+            track(core, fine, newcomer.id)
+            await sees(core, fine, newcomer.id, Seen.CONNECTED)
+            await service.feeds.sweep()
+        again = [one for one in fake.member_requests[asked:] if one["guild_id"] == mute.id]
+        assert len([one for one in again if one["user_ids"] == [ann.id]]) == 1, "not once more beside it"
 
 
 async def test_a_new_name_reaches_the_core() -> None:

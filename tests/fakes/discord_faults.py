@@ -6,6 +6,7 @@ from typing import Literal
 
 from fakes.discord_calls import Fault
 from fakes.discord_gateway import GUILD_MEMBERS, GUILD_PRESENCES, INVALID_SESSION, RECONNECT, Gateway
+from fakes.discord_model import Guild
 from fakes.discord_rest import Rest
 
 
@@ -65,6 +66,10 @@ class Faults:
     def speak_again(self) -> None:
         """Connections made from now on are healthy; silent ones stay silent until they are closed."""
         self.gateway.new_are_silent = self.gateway.new_withhold = False
+
+    def mute(self, guild: Guild) -> None:
+        """Requests for this guild's members are answered no more; its events come as ever."""
+        self.gateway.mute.add(guild.id)
 
     def refuse_connections(self, times: int) -> None:
         """Answer the next handshakes with 503."""

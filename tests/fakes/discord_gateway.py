@@ -61,6 +61,7 @@ class Gateway:
         self.refusals_left = 0
         self.new_are_silent = False
         self.new_withhold = False
+        self.mute: set[int] = set()
         self.token_revoked = False
 
     # What the world does to the bot -----------------------------------------------------------
@@ -250,7 +251,7 @@ class Gateway:
             self.violations.append(f"gateway: REQUEST_GUILD_MEMBERS {problem}")
             if problem.startswith("of everyone"):
                 return
-        if guild is None or not guild.available or not guild.has_bot:
+        if guild is None or not guild.available or not guild.has_bot or guild.id in self.mute:
             return
         wanted: Any = data.get("user_ids")
         not_found: list[str] = []
