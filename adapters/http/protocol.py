@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.http.exchange import problem_answer
 from adapters.http.problems import Problem
-from adapters.http.refusals import TRY_AGAIN
+from adapters.http.refusals import TRY_AGAIN, WORTH_DROPPING
 
 HEAD_WITHIN = 10.0
 """Seconds in which the head of a request must have come, once the connection or the head has begun."""
@@ -32,6 +32,11 @@ class Protocol(HttpToolsProtocol):
     """httptools with bounds on the head of a request, in size and in time, and problems as errors."""
 
     _head = 0
+    """Bytes that have come of a head that is not complete."""
+    _fields = 0
+    """Bytes of the address and header fields that were read, trailers too."""
+    _rest = 0
+    """Bytes of a request that came after its answer."""
     _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -55,15 +60,37 @@ class Protocol(HttpToolsProtocol):
         if cycle is not None and cycle.scope is self.scope:
             self._head = 0
             if cycle.response_complete:
-                self._came_after_the_answer(cycle.more_body)
+                self._came_after_the_answer(len(data), cycle.more_body)
             elif self._patience is not None:
                 self._be_patient_no_longer()
             return
         self._head += len(data)
         if self._head > LARGEST_HEAD:
-            self._refuse(Problem("head_too_large", f"The head may have at most {LARGEST_HEAD} bytes."))
+            self._refuse(_too_large())
         elif self._patience is None:
             self._patience = self.loop.call_later(HEAD_WITHIN, self._head_is_late)
+
+    def on_message_begin(self) -> None:
+        """A new head."""
+        super().on_message_begin()
+        self._fields = self._rest = 0
+
+    def on_url(self, url: bytes) -> None:
+        """The address, or the next piece of it."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field more."""
+        self._count(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        """A head that comes in one piece is complete when `data_received` could look at it."""
+        self._fields += size
+        if self._fields > LARGEST_HEAD:
+            self._refuse(_too_large())
+            raise ValueError("head too large")
 
     def on_message_complete(self) -> None:
         """The request is whole, also where its answer did not wait for that."""
@@ -83,12 +110,15 @@ class Protocol(HttpToolsProtocol):
         sentence = "Rollcall is stopping, and this was not finished in time. Send it again in a moment."
         self._refuse(Problem("unavailable", sentence, headers=[(b"retry-after", TRY_AGAIN)]))
 
-    def _came_after_the_answer(self, more_body: bool) -> None:
+    def _came_after_the_answer(self, size: int, more_body: bool) -> None:
         """The rest of an answered request, or an empty line: uvicorn has ended its wait for idle
         connections, and begins it again only after an answer, so these would stay for ever."""
         if self.transport.is_closing():
             return
-        if not more_body:
+        self._rest += size
+        if self._rest > WORTH_DROPPING:
+            self.transport.close()
+        elif not more_body:
             self._be_patient_no_longer()
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -106,8 +136,13 @@ class Protocol(HttpToolsProtocol):
         self._refuse(Problem("timeout", f"The request did not arrive within {HEAD_WITHIN:.0f} s."))
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer below ASGI, where no request is known, and close."""
+        """Answer below ASGI, where no request is known, and close. What was answered already is only
+        closed: another answer would be taken for that of the next request."""
         if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if cycle is not None and cycle.scope is self.scope and cycle.response_complete:
+            self.transport.close()
             return
         answer = problem_answer(problem, "none")
         headers = [
@@ -119,3 +154,7 @@ class Protocol(HttpToolsProtocol):
         status = b"HTTP/1.1 %d %b\r\n" % (answer.status, HTTPStatus(answer.status).phrase.encode())
         self.transport.write(status + head + b"\r\n" + answer.body)
         self.transport.close()
+
+
+def _too_large() -> Problem:
+    return Problem("head_too_large", f"The head may have at most {LARGEST_HEAD} bytes.")

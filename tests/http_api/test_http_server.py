@@ -8,6 +8,7 @@ import random
 import resource
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -274,6 +275,9 @@ async def test_a_server_that_never_ran_stops_too() -> None:
         (b"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400, "bad_request"),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000, 431, "head_too_large"),
         (b"GET /" + b"a" * 40_000, 431, "head_too_large"),
+        (b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 40_000 + b"\r\n\r\n", 431, "head_too_large"),
+        (b"GET /livez HTTP/1.1\r\n" + b"X: y\r\n" * 6_000 + b"\r\n", 431, "head_too_large"),
+        (b"GET /livez?" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, "head_too_large"),
         (b"PUT /v1/teams HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n", 413, "too_large"),
     ],
 )
@@ -286,6 +290,34 @@ async def test_what_is_not_http_gets_a_problem_and_is_hung_up_on(
     assert b"application/problem+json" in head
     found = json.loads(body)
     assert (found["status"], found["code"]) == (status, code)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_head_of_just_the_most_is_read_however_it_comes(asked_only: House) -> None:
+    """The address and each field with its colon, space and end of line count."""
+    first, last = b"GET /livez HTTP/1.1\r\n", b"Connection: close\r\n\r\n"
+    for length, status in ((0, b"200"), (1, b"431")):
+        most = protocol.LARGEST_HEAD - len(b"/livez") - len(last) - len(b"X: \r\n") + 2
+        said = first + b"X: " + b"a" * (most + length) + b"\r\n" + last
+        assert (await spoken(asked_only.server, said))[9:12] == status
+
+
+@pytest.mark.parametrize("name", [b"\r\nX: ", b""])
+async def test_trailers_are_bounded_too(name: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields after a chunked body are kept beside those of the head; also one that never ends."""
+    monkeypatch.setattr(protocol, "WORTH_DROPPING", 50_000)
+    async with house() as at:
+        reader, writer = await asyncio.open_connection(*where(at.server))
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+        await reader.readuntil(b"}")
+        writer.write(b"X: ")
+        for _ in range(3):
+            writer.write(b"a" * 18_000 + name)
+            await at.client.get("/livez")
+        async with asyncio.timeout(2):
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
 
 
 async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
