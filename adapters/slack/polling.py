@@ -46,7 +46,10 @@ class Poller:
         self._epoch: int | None = None
         self._blind = False
         self._asked: set[str] = set()
-        self._cycle_began = self._answered_at = self._now()
+        self._number = 0
+        self._answered_at = self._now()
+        # How long something lasts is never told by the wall clock, which may be set back.
+        self._cycle_began = self._heard = core.clock.monotonic()
         self._failures = 0
 
     def _now(self) -> datetime:
@@ -68,7 +71,7 @@ class Poller:
         user_id = self._next()
         if user_id is None:
             return self._pause
-        asked_at = self._now()
+        asked_at, asked = self._now(), self._core.clock.monotonic()
         try:
             answer = await self._web.call("users.getPresence", user=user_id)
         except RetryLater as later:
@@ -83,7 +86,7 @@ class Poller:
         else:
             seen = _SEEN.get(str(answer.get("presence")))
         try:
-            await self._answered(user_id, seen, asked_at)
+            await self._answered(user_id, seen, asked_at, asked)
         except RollcallError as problem:
             log.warning("An observation could not be kept and is asked for again: %s", problem.sentence)
         return self._pause
@@ -91,32 +94,33 @@ class Poller:
     def _next(self) -> str | None:
         """The most important one not yet asked in this cycle; None while there is nobody to ask."""
         tracked = [one.external_id for one in self._core.tracked(self._workspace_id)]
-        age = (self._now() - self._cycle_began).total_seconds()
+        now = self._core.clock.monotonic()
         if not tracked:
-            since = (self._now() - self._answered_at).total_seconds()
             # Nobody to watch: our own presence tells whether we could.
-            return self._bot_user if self._epoch is None or since >= IDLE_PROBE else None
+            return self._bot_user if self._epoch is None or now - self._heard >= IDLE_PROBE else None
         for user_id in tracked:
             if user_id not in self._asked:
                 return user_id
-        if age < CYCLE:
+        if now - self._cycle_began < CYCLE:
             return None
         self._asked.clear()
-        self._cycle_began = self._now()
+        self._cycle_began = now
         return tracked[0]
 
-    async def _answered(self, user_id: str, seen: Seen | None, asked_at: datetime) -> None:
+    async def _answered(self, user_id: str, seen: Seen | None, asked_at: datetime, asked: float) -> None:
         self._failures = 0
-        self._answered_at = asked_at
+        self._answered_at, self._heard = asked_at, asked
         if self._epoch is None:
             self._asked.clear()
-            self._cycle_began = asked_at
+            self._cycle_began = asked
             self._epoch = await self._core.feed_live(self._workspace_id)
             self._blind = False
             self._troubles.clear("presence", self._workspace_id)
             log.info("Presence is polled in %s", self._workspace_id)
         if seen is not None and user_id != self._bot_user:
-            sighting = Sighting(user_id, seen, asked_at, (asked_at - _EPOCH) // timedelta(microseconds=1))
+            # Later is higher, also where the clock was set back; a restart begins a new epoch of the feed.
+            self._number = max(self._number + 1, (asked_at - _EPOCH) // timedelta(microseconds=1))
+            sighting = Sighting(user_id, seen, asked_at, self._number)
             await self._core.observe(self._workspace_id, self._epoch, [sighting])
         self._asked.add(user_id)
 
@@ -126,7 +130,7 @@ class Poller:
             self._failures += 1
         wait = told if told is not None else min(30.0, 2.0**self._failures)
         cycle = max(BLIND, len(self._core.tracked(self._workspace_id)) * self._pause)
-        without = (self._now() - self._answered_at).total_seconds() + wait
+        without = self._core.clock.monotonic() - self._heard + wait
         if not self._blind and (self._failures >= FAILURES or without > cycle):
             try:
                 await self.lost()

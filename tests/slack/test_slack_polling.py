@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from fakes.slack import FakeSlack
@@ -244,3 +244,50 @@ async def test_fault_16_a_command_waits_for_as_long_as_slack_says_and_no_longer(
         await clock.flow(asked_for.done, most=50)
         assert "available" in (await asked_for).shown
     assert len(slack.calls("users.info")) == 2
+
+
+class SetBack(MovedClock):
+    """A clock whose hands are set back while time goes on."""
+
+    back = timedelta(0)
+
+    def now(self) -> datetime:
+        return self.at - self.back
+
+
+@pytest.mark.parametrize(("tracked", "within"), [(ALL, 3), ((), 1)])
+async def test_fault_5_polls_go_on_in_order_when_the_clock_is_set_back(
+    tracked: tuple[str, ...], within: int
+) -> None:
+    """Row 5: as often as before, and each numbered above the one before, or the core would drop it."""
+    clock = SetBack()
+    async with FakeSlack(clock=lambda: clock.at.timestamp()) as slack:
+        for one in ALL:
+            slack.add_user(one, presence="active")
+        core = RecordingCore(clock)
+        core.watch(*tracked)
+        async with polling(slack, core):
+            await clock.advance(120, sleepers=2)
+            before, numbers = len(asked(slack)), len(core.sightings)
+            clock.back = timedelta(hours=1)
+            await clock.advance(120, sleepers=2)
+            assert len(asked(slack)) - before == pytest.approx(before, abs=within)
+    sequence = [one.seq for _, one in core.sightings]
+    assert sequence == sorted(set(sequence))
+    assert len(sequence) > numbers or not tracked
+    assert core.feed == [("live", "wsp_T1", 1)], "nor does it count as blindness"
+
+
+async def test_fault_5_a_failure_is_blindness_in_time_though_the_clock_was_set_back(
+    slack: FakeSlack,
+) -> None:
+    """Row 5: an hour back would have hidden an hour of silence."""
+    clock = SetBack()
+    core = RecordingCore(clock)
+    core.watch(*ALL)
+    async with polling(slack, core):
+        await clock.advance(30, sleepers=2)
+        clock.back = timedelta(hours=1)
+        slack.rate_limit("users.getPresence", retry_after=70)
+        await clock.advance(20, sleepers=2)
+        assert [what for what, *_ in core.feed] == ["live", "lost"]
