@@ -14,7 +14,7 @@ from adapters.slack.events import Events, Home
 from adapters.slack.incoming import Incoming
 from adapters.slack.manifest import SCOPES
 from adapters.slack.people import Installation, NobodyThere, People
-from adapters.slack.polling import Poller
+from adapters.slack.polling import Poller, switch_off
 from adapters.slack.render import Rendered, render
 from adapters.slack.sending import Sending
 from adapters.slack.signed import PATH, SignedRequests
@@ -147,7 +147,7 @@ class SlackPlatform:
     async def _poll(self) -> None:
         home = await self.home()
         if not self._table.presence:
-            await self._core.feed_off(home.workspace.id)
+            await switch_off(self._core, home.workspace.id)
             return
         self._poller = Poller(
             self._web,

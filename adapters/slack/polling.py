@@ -20,6 +20,8 @@ BLIND = 60.0
 FAILURES = 3
 IDLE_PROBE = 60.0
 SETUP_WAIT = 300.0
+OFF_AGAIN = 5.0
+"""Seconds until the end of a feed that could not be stored is tried again."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SETUP = frozenset(
     ["missing_scope", "not_allowed_token_type", "access_denied", "no_permission", "team_access_not_granted"]
@@ -149,8 +151,15 @@ class Poller:
             no.needed or "users:read", "Rollcall sees nobody's presence and relies on what people tell it."
         )
         self._troubles.raise_("presence", sentence, self._workspace_id)
-        try:
-            await self._core.feed_off(self._workspace_id)
-        except RollcallError as problem:
-            log.warning("That presence is off could not be kept: %s", problem.sentence)
+        await switch_off(self._core, self._workspace_id)
         return SETUP_WAIT
+
+
+async def switch_off(core: Core, workspace_id: str) -> None:
+    """The workspace gives no presence; however long it takes the database to take that."""
+    while True:
+        try:
+            return await core.feed_off(workspace_id)
+        except RollcallError as problem:
+            log.warning("That presence is off could not be kept and is tried again: %s", problem.sentence)
+        await core.clock.sleep(OFF_AGAIN)

@@ -291,3 +291,31 @@ async def test_fault_5_a_failure_is_blindness_in_time_though_the_clock_was_set_b
         slack.rate_limit("users.getPresence", retry_after=70)
         await clock.advance(20, sleepers=2)
         assert [what for what, *_ in core.feed] == ["live", "lost"]
+
+
+@pytest.mark.parametrize("scope", [True, False])
+async def test_a_feed_whose_end_the_database_refuses_is_ended_soon_after(
+    slack: FakeSlack, clock: MovedClock, monkeypatch: pytest.MonkeyPatch, scope: bool
+) -> None:
+    """Without the scope, and where it is switched off; nothing else in Slack notices."""
+    core = RecordingCore(clock)
+    core.watch(*ALL)
+    refused: list[str] = []
+    off = core.feed_off
+
+    async def full(workspace_id: str) -> None:
+        if len(refused) < 2:
+            refused.append(workspace_id)
+            raise Unavailable("The disk is full.")
+        await off(workspace_id)
+
+    monkeypatch.setattr(core, "feed_off", full)
+    if not scope:
+        slack.world.tokens[slack.bot_token].scopes -= {"users:read"}
+    async with running(slack, core, "http", presence=not scope):
+        await clock.flow(lambda: bool(core.feed), most=12)
+        assert core.feed == [("off", "wsp_T1")]
+        if not scope:
+            polls = len(asked(slack))
+            await clock.advance(200, sleepers=2)
+            assert len(asked(slack)) == polls, "and then it is looked for as seldom as ever"
