@@ -50,6 +50,9 @@ class Clock(Protocol):
 RESTORED_FROM = "restored_from"
 """The database's own setting (of no organization) that names the backup it was restored from, until a
 start has told of it."""
+EVENTS_FORGOTTEN = "events_forgotten"
+"""The organization's setting that holds the position of the last event it has forgotten: who resumes
+before it has missed some (I12)."""
 
 # --- storage -------------------------------------------------------------------------------------
 
@@ -195,7 +198,12 @@ class Ledger(Protocol):
 
     def retry_notice(self, notice_id: str, due_at: datetime) -> None: ...
     def first_time(self, organization_id: str, key: str, now: datetime, keep_until: datetime) -> bool:
-        """True once for a key: removes duplicates of deliveries across restarts. Forgets expired keys."""
+        """True once for a key, until `keep_until`: removes duplicates of deliveries across restarts."""
+        ...
+
+    def forget(self, organization_id: str, now: datetime) -> bool:
+        """Delete what has been kept for long enough, at most some hundreds of rows; for about once a
+        minute. True: there is more, so call again soon."""
         ...
 
     def count_identify(self, now: datetime) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy.types import BigInteger
 
 from bot.domain.events import AuditEntry, Event
 from bot.ports import ApiKey, NoticeRow
-from storage import tables
+from storage import forgetting, tables
 from storage.sql import (
     Record,
     Sql,
@@ -81,12 +81,10 @@ RETRY_NOTICE = Statement(
     .where(tables.notice.c.id == bindparam("the_id"), tables.notice.c.outcome.is_(None))
     .values(attempts=tables.notice.c.attempts + 1, claimed_until=None, **named(tables.notice, "due_at"))
 )
-FORGET_DELIVERIES = Statement(
-    delete(tables.delivery).where(
-        tables.delivery.c.organization_id == bindparam("organization_id"), tables.delivery.c.keep_until < _now
-    )
+ADD_DELIVERY = upsert(
+    tables.delivery, change=("keep_until",), where=lambda new: tables.delivery.c.keep_until < _now
 )
-ADD_DELIVERY = upsert(tables.delivery)
+"""A key whose time has passed counts as new, whether or not it has been forgotten already."""
 FORGET_IDENTIFIES = Statement(delete(tables.identify).where(tables.identify.c.at <= bindparam("since")))
 COUNT_IDENTIFIES = Statement(
     select(func.count()).select_from(tables.identify).where(tables.identify.c.at > bindparam("since"))
@@ -246,11 +244,18 @@ class LedgerRows:
 
     def first_time(self, organization_id: str, key: str, now: datetime, keep_until: datetime) -> bool:
         """True once for a key, until `keep_until` has passed."""
-        self._sql.run(FORGET_DELIVERIES, organization_id=organization_id, now=micros(now))
         added = self._sql.first(
-            ADD_DELIVERY, organization_id=organization_id, key=key, keep_until=micros(keep_until)
+            ADD_DELIVERY,
+            organization_id=organization_id,
+            key=key,
+            keep_until=micros(keep_until),
+            now=micros(now),
         )
         return added is not None
+
+    def forget(self, organization_id: str, now: datetime) -> bool:
+        """Forget some of what is old enough; True: there is more. See `bot.ports.Ledger`."""
+        return forgetting.forget(self._sql, organization_id, now)
 
     def count_identify(self, now: datetime) -> int:
         """Identifies in the 24 h before `now`."""

@@ -227,6 +227,13 @@ class Interval(Row, table=True):
             sqlite_where=text("ended_at IS NULL"),
             postgresql_where=text("ended_at IS NULL"),
         ),
+        Index(
+            "ix_interval_closed",
+            "organization_id",
+            "ended_at",
+            sqlite_where=text("ended_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NOT NULL"),
+        ),
         CLUSTERED,
     )
     agent_id: str = Field(foreign_key="agent.id", primary_key=True, sa_type=Text)
@@ -257,10 +264,14 @@ class Feed(Row, table=True):
 
 class LoadReport(Row, table=True):
     __tablename__ = "load_report"
-    __table_args__ = (CheckConstraint("units >= 0", name="units"), CLUSTERED)
+    __table_args__ = (
+        CheckConstraint("units >= 0", name="units"),
+        Index("ix_load_report_organization_id_expires_at", "organization_id", "expires_at"),
+        CLUSTERED,
+    )
     agent_id: str = Field(foreign_key="agent.id", primary_key=True, sa_type=Text)
     source: str = Field(primary_key=True, sa_type=Text)
-    organization_id: str = Field(index=True, sa_type=Text)
+    organization_id: str = Field(sa_type=Text)
     units: int
     as_of: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)
@@ -304,6 +315,13 @@ class Notice(Row, table=True):
             sqlite_where=text("outcome IS NULL"),
             postgresql_where=text("outcome IS NULL"),
         ),
+        Index(
+            "ix_notice_finished",
+            "organization_id",
+            "finished_at",
+            sqlite_where=text("finished_at IS NOT NULL"),
+            postgresql_where=text("finished_at IS NOT NULL"),
+        ),
         CLUSTERED,
     )
     id: str = Field(primary_key=True, sa_type=Text)
@@ -321,9 +339,13 @@ class Notice(Row, table=True):
 class Delivery(Row, table=True):
     """Keys of deliveries that were seen, so that a repetition is known."""
 
+    __table_args__ = (
+        Index("ix_delivery_organization_id_keep_until", "organization_id", "keep_until"),
+        CLUSTERED,
+    )
     organization_id: str = Field(primary_key=True, sa_type=Text)
     key: str = Field(primary_key=True, sa_type=Text)
-    keep_until: int = Field(index=True, sa_type=BigInteger)
+    keep_until: int = Field(sa_type=BigInteger)
 
 
 class Identify(Row, table=True):
@@ -356,6 +378,10 @@ class Setting(Row, table=True):
 
 class SummaryPost(Row, table=True):
     __tablename__ = "summary_post"
+    __table_args__ = (
+        Index("ix_summary_post_organization_id_claimed_until", "organization_id", "claimed_until"),
+        CLUSTERED,
+    )
     organization_id: str = Field(primary_key=True, sa_type=Text)
     schedule: str = Field(primary_key=True, sa_type=Text)
     slot: str = Field(primary_key=True, sa_type=Text)
