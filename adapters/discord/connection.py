@@ -26,6 +26,8 @@ from bot.ports import Core
 log = logging.getLogger("rollcall.discord")
 FATAL = frozenset([4004, 4010, 4011, 4012, 4013, 4014])
 """Closes after which Discord forbids to reconnect as before: token, shards, version, intents."""
+ASTRAY = 3
+"""Attempts in a row that a session is taken up where READY said; after them at the gateway's own address."""
 ASKED_IN = 3
 """Guilds in which a silent gateway is asked at once."""
 TROUBLES = (OSError, aiohttp.ClientError, TimeoutError, discord.HTTPException, discord.ConnectionClosed)
@@ -38,6 +40,8 @@ class Patience(Struct, frozen=True):
     quiet: float = 25.0
     """Without any event, after which it is asked something that it must answer with one."""
     answer: float = 15.0
+    handshake: float = 25.0
+    """Of a RESUME: the address that READY named for it may be dead, where nothing else is."""
     establish: float = 30.0
     """From the handshake to READY or RESUMED."""
     longest_pause: float = 30.0
@@ -113,6 +117,9 @@ class Connection(discord.Client):
         self._patience = patience or Patience()
         self._gateway = yarl.URL(table.gateway_url) if table.gateway_url else None
         self._failures = 0
+        """Attempts since the last READY or RESUMED, after the first at once."""
+        self._opened = False
+        """Whether the last attempt got as far as a socket."""
         self._asked = 0
         """Guilds in which the gateway was asked for a sign of life so far."""
         self._closing: set[asyncio.Task[None]] = set()
@@ -186,6 +193,8 @@ class Connection(discord.Client):
                     raise
                 log.info("Discord's gateway is lost: %s", type(trouble).__name__)
                 session = self._resumable() if session or self.established else None
+            if self._refused():
+                session = None
             if self.is_closed():
                 return
             initial = False
@@ -200,6 +209,10 @@ class Connection(discord.Client):
             await self.core.clock.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311
         self._failures += 1
 
+    def _refused(self) -> bool:
+        """Whether the gateway, at its own address too, takes our attempts and hangs up again."""
+        return self._opened and not self.established and self._failures > ASTRAY
+
     def _resumable(self) -> Resumable | None:
         if self.ws is None or self.ws.session_id is None:
             return None
@@ -209,7 +222,8 @@ class Connection(discord.Client):
         """One WebSocket from its handshake to its end, which is always an exception."""
         if session is None and await self.core.identify_budget() <= 0:
             raise IdentifiesSpent
-        gateway = self._gateway or (session.gateway if session else None)
+        self._opened = False
+        gateway = self._gateway or (session.gateway if session and self._failures <= ASTRAY else None)
         opening = self._socket_class().from_client(
             self,
             initial=initial,
@@ -219,7 +233,9 @@ class Connection(discord.Client):
             resume=session is not None,
         )
         try:
-            self.ws = await within(self.core.clock, 60.0, opening)
+            patience = 60.0 if session is None else self._patience.handshake
+            self.ws = await within(self.core.clock, patience, opening)
+            self._opened = True
         except BaseException:
             if self._opening is not None:
                 self._put_away(self._opening)

@@ -197,9 +197,8 @@ class RecordingCore:
 
 def table(fake: FakeDiscord, **settings: Any) -> DiscordTable:
     """The configuration that points at the fake."""
-    return DiscordTable(
-        token=SecretStr(fake.token), base_url=fake.base_url, gateway_url=fake.gateway_url, **settings
-    )
+    ours = {"base_url": fake.base_url, "gateway_url": fake.gateway_url}
+    return DiscordTable(token=SecretStr(fake.token), **{**ours, **settings})
 
 
 @asynccontextmanager

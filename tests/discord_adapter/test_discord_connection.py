@@ -7,10 +7,12 @@ import logging
 from datetime import timedelta
 
 import pytest
+import yarl
+from discord.gateway import DiscordWebSocket
 from discord_adapter.house import HurriedClock, RecordingCore, live, running, sees, track
 from fakes.discord_server import FakeDiscord
 
-from adapters.discord.connection import Patience
+from adapters.discord.connection import ASTRAY, Patience
 from adapters.discord.service import DiscordService
 from bot.domain.facts import Seen
 
@@ -24,6 +26,8 @@ def test_the_times_of_the_watch_add_up_to_less_than_promised() -> None:
     noticed = patience.quiet + patience.answer + 2 * patience.look
     assert noticed < PROMISED
     assert noticed + patience.establish < PROMISED
+    pauses = sum(2.0**number for number in range(ASTRAY - 1))
+    assert ASTRAY * patience.handshake + pauses < PROMISED
 
 
 @pytest.mark.parametrize("acknowledging", [False, True])
@@ -68,6 +72,65 @@ async def test_row_7_a_resume_that_nobody_answers_is_given_up_for_a_new_session(
             fake.set_presence(maria, "offline")
             await sees(core, guild, maria.id, Seen.DISCONNECTED)
             assert core.clock.now() - began < timedelta(seconds=PROMISED)
+        assert fake.identifies == 2
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["session known", "session forgotten"])
+async def test_an_address_for_resume_that_is_dead_is_given_up_for_the_gateways_own(
+    known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in operation: no gateway is configured, and each session is resumed where READY said."""
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        maria = fake.add_member(guild, "maria", status="online")
+        core = RecordingCore(HurriedClock(100))
+        track(core, guild, maria.id)
+        monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(fake.gateway_url))
+        fake.kill_resume_address()
+        async with running(fake, core, gateway_url=""):
+            await sees(core, guild, maria.id, Seen.CONNECTED)
+            if not known:
+                fake.gateway.forget_sessions()
+            began = core.clock.monotonic()
+            fake.drop_connections()
+            await core.until(lambda: core.feed(guild).state == "down", "a lost feed")
+            fake.set_presence(maria, "offline")
+            await sees(core, guild, maria.id, Seen.DISCONNECTED)
+            assert core.clock.monotonic() - began < PROMISED
+        assert (fake.identifies, fake.resumes) == ((1, 1) if known else (2, 0))
+        assert core.identifies == fake.identifies
+        assert fake.violations == []
+
+
+async def test_without_a_configured_gateway_a_session_is_resumed_where_ready_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        core = RecordingCore(HurriedClock(100))
+        monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(fake.gateway_url))
+        fake.gateway.url = fake.gateway_url.replace("127.0.0.1", "localhost")
+        async with running(fake, core, gateway_url="") as service:
+            await live(core, guild)
+            fake.drop_connections()
+            await core.until(lambda: len(core.names("feed_live")) == 2, "the feed again")
+            assert service._connection is not None
+            assert service._connection.ws.gateway.host == "localhost"
+        assert (fake.identifies, fake.resumes) == (1, 1)
+
+
+async def test_a_session_whose_resume_is_hung_up_on_again_and_again_is_given_up() -> None:
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        core = RecordingCore(HurriedClock(100))
+        async with running(fake, core):
+            await live(core, guild)
+            fake.cut_resumes(1_000)
+            began = core.clock.monotonic()
+            fake.drop_connections()
+            await core.until(lambda: len(core.names("feed_live")) == 2, "the feed again")
+            assert core.clock.monotonic() - began < PROMISED
+        assert fake.gateway.resumes == ASTRAY + 1
         assert fake.identifies == 2
 
 

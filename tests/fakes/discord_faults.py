@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Literal
 
 from fakes.discord_calls import Fault
@@ -74,6 +75,16 @@ class Faults:
     def refuse_connections(self, times: int) -> None:
         """Answer the next handshakes with 503."""
         self.gateway.refusals_left = times
+
+    def cut_resumes(self, times: int) -> None:
+        """Cut the line at the next RESUMEs instead of answering."""
+        self.gateway.resumes_cut = times
+
+    def kill_resume_address(self) -> None:
+        """The address that READY names for RESUME from now on takes no connection; the gateway's own does."""
+        with socket.socket() as closed_again:
+            closed_again.bind(("127.0.0.1", 0))
+            self.gateway.url = f"ws://127.0.0.1:{closed_again.getsockname()[1]}/"
 
     # Of the API ----------------------------------------------------------------------------------
 

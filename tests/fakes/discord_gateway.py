@@ -62,6 +62,7 @@ class Gateway:
         self.new_are_silent = False
         self.new_withhold = False
         self.mute: set[int] = set()
+        self.resumes_cut = 0
         self.token_revoked = False
 
     # What the world does to the bot -----------------------------------------------------------
@@ -221,6 +222,9 @@ class Gateway:
 
     def _resume(self, connection: Connection, data: Json) -> None:
         self.resumes += 1
+        if self.resumes_cut:
+            self.resumes_cut -= 1
+            return connection.abort()
         if self.token_revoked or data.get("token") != self.token:
             return self._refuse(connection, AUTHENTICATION_FAILED)
         session = self.sessions.get(data.get("session_id", ""))
