@@ -114,12 +114,17 @@ class Web:
         before_sleep: Callable[[RetryCallState], None] | None = None,
         **arguments: Any,
     ) -> AsyncSlackResponse:
-        """Calls until it comes through, for about `within` seconds (None: for ever), then RetryLater."""
+        """Calls until it comes through; RetryLater where the next wait would end after `within` seconds
+        (None: it never does)."""
         began = self._clock.monotonic()
+
+        def too_long(state: RetryCallState) -> bool:
+            return within is not None and self._clock.monotonic() - began + state.upcoming_sleep > within
+
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(RetryLater),
             wait=wait_as_told,
-            stop=lambda _: within is not None and self._clock.monotonic() - began >= within,
+            stop=too_long,
             sleep=self._clock.sleep,
             before_sleep=before_sleep,
             reraise=True,

@@ -78,6 +78,26 @@ async def test_fault_16_somebody_slack_will_not_name_is_told_that_nothing_change
     assert core.commands == []
 
 
+@pytest.mark.parametrize(("retry_after", "seconds"), [(61, 0), (300, 0), (60, 60)])
+async def test_fault_16_a_wait_longer_than_a_command_s_patience_ends_it_at_once(
+    slack: FakeSlack, retry_after: int, seconds: int
+) -> None:
+    """Not after it: whoever gave the command reads within a minute that nothing was changed."""
+    clock = MovedClock()
+    began = clock.at
+    core = RecordingCore(clock)
+    async with running(slack, core):
+        slack.rate_limit("users.info", retry_after=retry_after, times=None)
+        asked = asyncio.create_task(slack.command("U1", "/available"))
+        await slack.wait_for_call("users.info")
+        slack.heal()
+        slack.web._waits.clear()  # the fake's own clock does not move
+        await clock.flow(asked.done, most=400)
+        reply = await asked
+    assert (clock.at - began).total_seconds() == pytest.approx(seconds, abs=1)
+    assert ("Nothing was changed" in reply.shown) == (core.commands == []) == (seconds == 0)
+
+
 async def test_fault_16_an_answer_is_tried_again_while_slack_is_failing(
     slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
