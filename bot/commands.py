@@ -11,6 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from bot.domain.errors import BadInput, UnknownCommand
+from bot.message import words
 
 
 class Kind(StrEnum):
@@ -151,7 +152,7 @@ def read_line(
     if name is None:
         near = difflib.get_close_matches(word.lower(), by_name, n=1)
         hint = f"Did you mean `/{near[0]}`?" if near else f"Type `/{names[GROUP]} help` for the commands."
-        raise UnknownCommand(f"There is no command /{word[:40]}. {hint}")
+        raise UnknownCommand(f"There is no command `/{quoted(word)}`. {hint}")
     if name == GROUP:
         sub, _, rest = rest.strip().partition(" ")
         name = _below_group(sub.lower() or "help", names)
@@ -166,8 +167,9 @@ def _below_group(sub: str, names: Mapping[str, str]) -> str:
         return name
     subs = [spec.name.partition(" ")[2] or spec.name for spec in TABLE]
     near = difflib.get_close_matches(sub, subs, n=1)
-    hint = f"Did you mean `/{names[GROUP]} {near[0]}`?" if near else f"Type `/{names[GROUP]} help`."
-    raise UnknownCommand(f"There is no command /{names[GROUP]} {sub[:40]}. {hint}")
+    group = f"/{names[GROUP]}"
+    hint = f"Did you mean `{group} {near[0]}`?" if near else f"Type `{group} help` for the commands."
+    raise UnknownCommand(f"There is no command `{group} {quoted(sub)}`. {hint}")
 
 
 def arguments_of(
@@ -185,23 +187,75 @@ def arguments_of(
     return {spec.parameters[0].name: text}
 
 
+def quoted(typed: str) -> str:
+    """What somebody typed, short enough to stand between backquotes in a refusal."""
+    return words(typed, 40).replace("`", "")
+
+
 def _teams_and_skills(text: str, teams: Sequence[str], skills: Sequence[str]) -> dict[str, str]:
     given: dict[str, str] = {}
     for word in text.lower().split():
         slug = word.lstrip("#@")
-        if slug in teams and "team" not in given:
-            given["team"] = slug
-        elif slug in skills and "skill" not in given:
-            given["skill"] = slug
-        else:
-            known = ", ".join(f"`{name}`" for name in [*teams, *skills][:10]) or "none yet"
-            raise BadInput(f"`{word[:40]}` is no team or skill. Known: {known}.", field="team")
+        kind = "team" if slug in teams else "skill" if slug in skills else ""
+        if not kind:
+            raise no_such("team or skill", word, [*teams, *skills])
+        if given.setdefault(kind, slug) != slug:
+            raise BadInput(
+                f"`{given[kind]}` and `{slug}` are two {kind}s. Ask for one {kind} at a time.", field=kind
+            )
     return given
+
+
+def check_names(arguments: Mapping[str, str], teams: Sequence[str], skills: Sequence[str]) -> None:
+    """Raises BadInput where a field holds a team or skill that is not known."""
+    for key, known in (("team", teams), ("skill", skills)):
+        given = arguments.get(key)
+        if given and given not in known:
+            raise no_such(key, given, known)
+
+
+def no_such(what: str, typed: str, known: Sequence[str]) -> BadInput:
+    """The refusal of a team or skill that is not there, with the nearest, or with those that are."""
+    near = difflib.get_close_matches(typed.lower().lstrip("#@"), known, n=1, cutoff=0.75)
+    if near:
+        hint = f"Did you mean `{near[0]}`?"
+    elif known:
+        more = f" and {len(known) - 10} more" if len(known) > 10 else ""
+        hint = f"There are {', '.join(f'`{name}`' for name in known[:10])}{more}."
+    else:
+        hint = "None is set up yet."
+    hint += " Leave it out to see everybody."
+    return BadInput(f"There is no {what} `{quoted(typed)}`. {hint}", field=what.partition(" ")[0])
+
+
+WANTED: Mapping[Kind, str] = {
+    Kind.TEXT: "some words",
+    Kind.TIME: "a time",
+    Kind.TEAM: "a team",
+    Kind.SKILL: "a skill",
+    Kind.AGENT: "a person",
+    Kind.ZONE: "a time zone",
+}
 
 
 def check(spec: CommandSpec, arguments: Mapping[str, str], names: Mapping[str, str]) -> None:
     """Raises BadInput where a required argument is missing, told by the names commands have there."""
+    command = spelled(spec.name, names)
     for parameter in spec.parameters:
         if parameter.required and not arguments.get(parameter.name, "").strip():
-            typed = f"{spelled(spec.name, names)} {spec.hint}".rstrip()
-            raise BadInput(f"Something is missing: {parameter.name}. Type `{typed}`.", field=parameter.name)
+            raise BadInput(
+                f"`{command}` needs {WANTED[parameter.kind]} behind it. Type for example "
+                f"`{command} {spec.hint}`.",
+                field=parameter.name,
+            )
+
+
+def as_typed(
+    name: str, text: str | None, arguments: Mapping[str, str], names: Mapping[str, str]
+) -> tuple[str, ...]:
+    """A command as its sender gave it: the line, or each field by its name where there were fields; nothing
+    where it was the command alone."""
+    if text is not None:
+        said = text.strip() if name != GROUP else text.strip().partition(" ")[2]
+        return (f"{spelled(name, names)} {text.strip()}",) if said else ()
+    return tuple(f"{field}: {value}" for field, value in arguments.items() if value)

@@ -6,21 +6,43 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bot import explain, replies
-from bot.commands import BY_NAME, GROUP, CommandSpec, Who, arguments_of, check, names_on, read_line
+from bot.commands import (
+    BY_NAME,
+    GROUP,
+    CommandSpec,
+    Who,
+    arguments_of,
+    as_typed,
+    check,
+    check_names,
+    names_on,
+    quoted,
+    read_line,
+)
 from bot.config import Config
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Role
 from bot.domain.choices import act, choose_available, choose_away, sign_off
-from bot.domain.errors import BadInput, Forbidden, NotEnrolled, NotFound, Removed, RollcallError, Unavailable
+from bot.domain.errors import (
+    BadInput,
+    Forbidden,
+    NotEnrolled,
+    NotFound,
+    Removed,
+    RollcallError,
+    Unavailable,
+    UnknownCommand,
+)
 from bot.domain.facts import Choice, FeedState, Presence
 from bot.domain.ids import new_id
 from bot.domain.presence import Feeds
 from bot.domain.when import parse_when
 from bot.lookup import find_agent, find_zone, suggest
-from bot.message import Message, words
+from bot.message import Message
 from bot.ports import Clock, Command, PersonKind, Profile, Store
 from bot.roster import Row
 
@@ -52,22 +74,25 @@ class Dispatcher:
         """The answer to a command; see `bot.ports.Core`."""
         now = self.core.clock.now()
         request_id = command.request_id or new_id("cmd", now)
-        typed = command.text or " ".join(command.arguments.values())
+        names = self.names(command.person.platform)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             started = self.core.clock.monotonic()
             outcome = "ok"
             try:
-                if len(typed) > LONGEST_TEXT:
-                    raise BadInput(f"That is too long: at most {LONGEST_TEXT} characters, please.")
+                if len(command.text or "".join(command.arguments.values())) > LONGEST_TEXT:
+                    raise BadInput(f"That is longer than {LONGEST_TEXT} characters. Say it shorter, please.")
                 return await self._answer(replace(command, request_id=request_id), now)
             except RollcallError as problem:
                 outcome = problem.code
-                lost = problem.field is not None or isinstance(problem, Unavailable)
-                return replies.refusal(problem, typed if lost else "")
+                lost = not command.clicked and (
+                    problem.field or isinstance(problem, Unavailable | UnknownCommand)
+                )
+                typed = as_typed(command.name, command.text, command.arguments, names) if lost else ()
+                return replies.refusal(problem, names, typed, self._stands(command, problem))
             except Exception:
                 outcome = "broken"
                 log.exception("a command failed")
-                return replies.broken(request_id)
+                return replies.broken(request_id, names)
             finally:
                 taken = (self.core.clock.monotonic() - started) * 1000
                 log.info(
@@ -87,6 +112,12 @@ class Dispatcher:
             self._renew(agent)
         return replace(reply, replaces=command.clicked and name != "presence help")
 
+    def _stands(self, command: Command, problem: RollcallError) -> Presence | None:
+        """How somebody is still seen whose `/away` was refused: they may look away in good faith."""
+        agent = self.core.roster.by_identity(command.person.workspace_id, command.person.profile.external_id)
+        row = agent and self.core.roster.row(agent.id, self.core.clock.now())
+        return row.verdict.presence if row and problem.field and command.name == "away" else None
+
     def names(self, platform: str) -> dict[str, str]:
         """What the commands are called there."""
         config = self.core.config
@@ -97,11 +128,7 @@ class Dispatcher:
         teams = [team.slug for team in self.core.teams]
         skills = [skill.slug for skill in self.core.skills]
         if command.text is None:
-            for key, known in (("team", teams), ("skill", skills)):
-                given = command.arguments.get(key)
-                if given and given not in known:
-                    near = ", ".join(known[:10]) or "none yet"
-                    raise BadInput(f"There is no {key} `{words(given, 40)}`. Known: {near}.", field=key)
+            check_names(command.arguments, teams, skills)
             return command.name, {key: value for key, value in command.arguments.items() if value}
         if command.name == GROUP:
             return read_line(f"{names[GROUP]} {command.text}", names, teams, skills)
@@ -115,7 +142,9 @@ class Dispatcher:
         person, profile = command.person, command.person.profile
         names = self.names(person.platform)
         if profile.kind is not PersonKind.MEMBER:
-            raise NotEnrolled("Only full members of this workspace can use Rollcall.")
+            raise NotEnrolled(
+                "Only full members of this workspace can use Rollcall. An admin can make you one."
+            )
         agent = self.core.roster.by_identity(person.workspace_id, profile.external_id)
         if agent is not None:
             await self.core.profile_changed(person.workspace_id, profile)
@@ -128,7 +157,7 @@ class Dispatcher:
         stored = await self.core.store.read(
             lambda tx: tx.members.by_identity(person.workspace_id, profile.external_id)
         )
-        enrol = f"`/{names[GROUP]} enrol @{words(profile.name, 40).replace('`', '')}`"
+        enrol = f"`/{names[GROUP]} enrol @{quoted(profile.name)}`"
         if stored is not None and stored.removed and (spec.who is Who.AGENT or not lead):
             raise Removed(f"You're no longer an agent here. A lead can bring you back with {enrol}.")
         if not (profile.may_enrol or lead):
@@ -179,14 +208,14 @@ class Dispatcher:
     def _row(self, agent_id: str, now: datetime) -> Row:
         row = self.core.roster.row(agent_id, now)
         if row is None:
-            raise NotFound("There is no such agent any more.")
+            raise NotFound("That agent was removed just now.")
         return row
 
     def _identity_id(self, asked: "_Asked") -> str:
         person = asked.command.person
         known = self.core.roster.identity(person.workspace_id, person.profile.external_id)
         if known is None:
-            raise NotFound("There is no such agent any more.")
+            raise NotFound("That agent was removed just now.")
         return known[1].id
 
     async def _available(self, asked: "_Asked") -> Message:
@@ -208,7 +237,7 @@ class Dispatcher:
         when = parse_when(until, asked.now, agent.zone)
         if asked.command.text is None and until.strip() and when.until_at is None:
             raise BadInput(
-                f"I read no time in `{words(until, 40).replace('`', '')}`. Type `30m`, `until 14:30` or "
+                f"I read no time in `{quoted(until)}`. Type `30m`, `until 14:30` or "
                 "`tomorrow 9am`, and why under reason.",
                 field="until",
             )
@@ -250,20 +279,19 @@ class Dispatcher:
     async def _who(self, asked: "_Asked") -> Message:
         team, skill = asked.arguments.get("team"), asked.arguments.get("skill")
         rows = self.core.roster.rows(asked.now, team, skill)
-        page = asked.arguments.get("page", "1")
         in_team = next((one.name for one in self.core.teams if one.slug == team), "")
         with_skill = next((one.name for one in self.core.skills if one.slug == skill), "")
         if not rows:
-            others = len(self.core.roster) > 0
-            return replies.nobody(in_team, with_skill, asked.arguments, asked.names, asked.now, others=others)
+            return replies.nobody(
+                in_team, with_skill, asked.arguments, asked.names, asked.now, others=len(self.core.roster) > 0
+            )
         title = ", ".join(filter(None, (in_team, with_skill))) or self.core.config.organization.name
         lost = [
             (feed, self.core.workspaces[feed.id].name)
             for feed in self._feeds.values()
             if feed.state is not FeedState.LIVE and feed.id in self.core.workspaces
         ]
-        number = int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
-        return replies.who(rows, number, asked.arguments, title, lost, asked.now)
+        return replies.who(rows, asked.arguments, title, lost, asked.now)
 
     async def _me(self, asked: "_Asked") -> Message:
         agent = asked.needed
@@ -298,7 +326,9 @@ class Dispatcher:
     async def _enrol(self, asked: "_Asked") -> Message:
         profile = self._mentioned(asked, "enrol")
         if profile.kind is not PersonKind.MEMBER:
-            raise Forbidden("Guests, bots and people of other organizations can't be agents.")
+            raise Forbidden(
+                "Guests, bots and people of other organizations can't be agents. Nobody was enrolled."
+            )
         agent = await self.core.enrol(
             asked.command.person.workspace_id, profile, self._actor(asked), asked.command.delivery
         )
@@ -324,38 +354,25 @@ class Dispatcher:
         for profile in asked.command.mentioned:
             if profile.external_id == wanted or len(asked.command.mentioned) == 1:
                 return profile
-        raise BadInput(
-            f"Mention the person, so that I know whom you mean: `/{asked.names[GROUP]} {verb} @somebody`.",
-            field="agent",
-        )
+        how = f"/{asked.names[GROUP]} {verb} @somebody"
+        raise BadInput(f"Mention the person with @, so that I know whom you mean: `{how}`.", field="agent")
 
 
-class _Asked:
+class _Asked(Struct, frozen=True):
     """A command on its way through its use case."""
 
-    __slots__ = ("agent", "arguments", "command", "names", "now", "spec")
-
-    def __init__(
-        self,
-        command: Command,
-        spec: CommandSpec,
-        arguments: Mapping[str, str],
-        names: Mapping[str, str],
-        agent: Agent | None,
-        now: datetime,
-    ) -> None:
-        self.command = command
-        self.spec = spec
-        self.arguments = arguments
-        self.names = names
-        self.agent = agent
-        self.now = now
+    command: Command
+    spec: CommandSpec
+    arguments: Mapping[str, str]
+    names: Mapping[str, str]
+    agent: Agent | None
+    now: datetime
 
     @property
     def needed(self) -> Agent:
         """The agent, for commands that only agents give."""
         if self.agent is None:
-            raise NotEnrolled("You're not an agent here. Ask a lead to enrol you.")
+            raise NotEnrolled("You're not an agent here. A lead can make you one.")
         return self.agent
 
 

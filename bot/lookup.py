@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from functools import cache
 from zoneinfo import available_timezones
 
-from bot.commands import BY_NAME, Kind
+from bot.commands import BY_NAME, Kind, quoted
 from bot.core import Rollcall
 from bot.domain.agent import Agent
 from bot.domain.errors import BadInput, NotFound
-from bot.message import words
 
 
 @cache
@@ -34,14 +33,18 @@ def find_agent(core: Rollcall, workspace_id: str, named: str, *, exact: bool = F
     found = same if same or exact else begins
     if len(found) == 1:
         return found[0]
-    quoted = words(named, 40).replace("`", "")
     if found:
-        some = ", ".join(words(one.name, 40) for one in found[:5])
-        raise BadInput(f"More than one agent is called `{quoted}`: {some}. Mention the one.", field="agent")
+        some = ", ".join(quoted(one.name) for one in found[:5]) + (", …" if len(found) > 5 else "")
+        raise BadInput(
+            f"More than one agent is called `{quoted(named)}`: {some}. Mention the one you mean with @, or "
+            "type the whole name.",
+            field="agent",
+        )
     near = difflib.get_close_matches(name, [one.name.casefold() for one in everyone], n=1)
     near = near or [one.name for one in begins[:1]]
-    hint = f" Did you mean `{words(near[0], 40)}`?" if near else ""
-    raise NotFound(f"There is no agent `{quoted}`.{hint}", field="agent")
+    shown = next((one.name for one in everyone if near and one.name.casefold() == near[0].casefold()), "")
+    hint = f"Did you mean `{quoted(shown)}`?" if shown else "Mention them with @, or type their name."
+    raise NotFound(f"There is no agent `{quoted(named)}`. {hint}", field="agent")
 
 
 def suggest(core: Rollcall, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
@@ -81,6 +84,8 @@ def find_zone(typed: str) -> str:
     if zone is not None:
         return zone
     near = near_zones(typed)
-    hint = f"Did you mean {' or '.join(f'`{z}`' for z in near)}?" if near else "Try `Europe/Berlin`."
-    quoted = words(typed, 40).replace("`", "")
-    raise BadInput(f"I don't know the time zone `{quoted}`. {hint}", field="zone")
+    if near:
+        hint = f"Did you mean {' or '.join(f'`{zone}`' for zone in near)}?"
+    else:
+        hint = "Type a continent and a large city near you, as in `/presence timezone Europe/Berlin`."
+    raise BadInput(f"I don't know the time zone `{quoted(typed)}`. {hint}", field="zone")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from bot.commands import TABLE, spelled
+from bot.commands import GROUP, NAMES, TABLE, spelled
 from bot.domain.errors import RollcallError
 from bot.domain.facts import Choice, Feed, FeedState, Intent, LinkState, Presence
 from bot.domain.transition import Told
@@ -30,6 +30,8 @@ from bot.roster import Row
 PAGE = 15
 """Agents on a page of the roster: with every name and reason at its longest, one page still fits
 below Discord's 4,096 characters and Slack's 50 blocks."""
+TYPED = 600
+"""Characters of a person's own words given back to them: what Discord lets into a field, and its name."""
 TONES = {Presence.AVAILABLE: Tone.GOOD, Presence.AWAY: Tone.AWAY, Presence.OFFLINE: Tone.QUIET}
 LABELS = {Presence.AVAILABLE: "Available", Presence.AWAY: "Away", Presence.OFFLINE: "Offline"}
 IM_BACK = Button("I'm back", "available", style=ButtonStyle.PRIMARY)
@@ -144,17 +146,18 @@ def _be(count: int) -> str:
 
 def who(
     rows: Sequence[Row],
-    page: int,
     arguments: Mapping[str, str],
     title: str,
     feeds: Sequence[tuple[Feed, str]],
     now: datetime,
 ) -> Message:
-    """The roster, grouped: one page of it. `feeds`: those that are not live, with their workspace's name."""
+    """The roster, grouped: the page of it that `arguments` ask for. `feeds`: those that are not live, with
+    their workspace's name."""
     order = (Presence.AVAILABLE, Presence.AWAY, Presence.OFFLINE)
     grouped = sorted(rows, key=lambda row: order.index(row.verdict.presence))
     pages = max(1, -(-len(grouped) // PAGE))
-    page = min(max(page, 1), pages)
+    asked = arguments.get("page", "1")
+    page = min(max(int(asked), 1), pages) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1
     shown = grouped[(page - 1) * PAGE : page * PAGE]
     counts = {presence: sum(row.verdict.presence is presence for row in rows) for presence in order}
     summary = "".join(f" · {counts[presence]} {LABELS[presence].lower()}" for presence in order)
@@ -301,27 +304,44 @@ def help_page(names: Mapping[str, str], lead: bool) -> Message:
     return Message(((Strong("What you can type"),), *lines), (Section((Strong("Times"),), times),))
 
 
-def refusal(problem: RollcallError, typed: str = "") -> Message:
-    """An error, with what was typed so that it is not lost."""
-    lines: list[Line] = [_with_code(problem.sentence)]
-    if typed.strip():
-        lines.append(("You typed: ", words(typed, 200)))
+def refusal(
+    problem: RollcallError,
+    names: Mapping[str, str] = NAMES["discord"],
+    typed: Sequence[str] = (),
+    stands: Presence | None = None,
+) -> Message:
+    """An error, with what was `typed` so that it is not lost and can be copied: one line, or Discord's
+    fields. `stands`: the presence of somebody who wanted to change it, where that matters."""
+    lines: list[Line] = [_with_code(problem.sentence, names)]
+    if stands is Presence.AVAILABLE:
+        lines.append(("Nothing was changed: you're still ", Strong(LABELS[stands]), "."))
+    shown = [Code(words(one, TYPED)) for one in typed if one.strip()]
+    if shown:
+        lines.append(("You typed:", *(span for one in shown for span in (" ", one))))
     return Message(tuple(lines), tone=Tone.PROBLEM)
 
 
-def _with_code(sentence: str) -> Line:
-    """Backquoted parts of our own sentences as code."""
+def _with_code(sentence: str, names: Mapping[str, str]) -> Line:
+    """Backquoted parts of our own sentences as code; commands that the domain names by the table under
+    their names here."""
     parts = sentence.split("`")
-    spans = [Code(part) if index % 2 else part for index, part in enumerate(parts)]
+    spans = [Code(_here(part, names)) if index % 2 else part for index, part in enumerate(parts)]
     return tuple(span for span in spans if span != "" and span != Code(""))
 
 
-def broken(request_id: str) -> Message:
+def _here(code: str, names: Mapping[str, str]) -> str:
+    first, space, rest = code.partition(" ")
+    if first in {f"/{GROUP}", "/available"}:
+        return spelled(first[1:], names) + space + rest
+    return code
+
+
+def broken(request_id: str, names: Mapping[str, str]) -> Message:
     """Something failed that should not: say so, and what to quote."""
     return Message(
         (
             ("Something failed, and it's our fault. What you asked for may or may not have been done.",),
-            ("Please look how things are, and try again if it wasn't.",),
+            ("Look with ", Code(spelled("presence me", names)), ", and try again if it wasn't."),
             ("If it goes on, tell whoever runs Rollcall: request ", Code(request_id), "."),
         ),
         tone=Tone.PROBLEM,

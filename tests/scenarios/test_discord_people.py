@@ -107,7 +107,7 @@ async def test_the_roster_has_pages_and_a_refresh_and_teams_to_choose_from(tmp_p
         assert [(choice["name"], choice["value"]) for choice in offered] == [("Billing", "billing")]
         in_team = await scene.say(first, "who", team="billing")
         assert "Nobody is in the team **Billing** yet" in in_team.text
-        assert "There is no team `bilge`. Known" in (await scene.say(first, "who", team="bilge")).text
+        assert "There is no team `bilge`. There are" in (await scene.say(first, "who", team="bilge")).text
 
 
 async def test_an_agent_asks_how_they_are_seen_and_why(tmp_path: Path) -> None:

@@ -211,8 +211,8 @@ async def test_the_roster_of_sixty_has_pages_a_refresh_and_teams(tmp_path: Path)
         assert "Nobody is in the team *Billing* yet." in (await scene.say(first, "whosin", "billing")).shown
         assert "59 available · 1 away" in (await scene.say(first, "presence", "who support")).shown
         unknown = (await scene.say(first, "whosin", "bilge")).shown
-        assert "`bilge` is no team or skill. Known: `support`, `billing`, `german`." in unknown
-        assert "You typed: bilge" in unknown
+        assert "There is no team or skill `bilge`. There are `support`, `billing`, `german`." in unknown
+        assert "You typed: `/whosin bilge`" in unknown
 
 
 async def test_an_agent_asks_how_they_are_seen_and_times_are_read_kindly(tmp_path: Path) -> None:
@@ -233,10 +233,10 @@ async def test_an_agent_asks_how_they_are_seen_and_times_are_read_kindly(tmp_pat
         # Clock times need a zone, which Slack does not tell of everybody.
         asked = (await scene.say(maria, "brb", "until 14:30 dentist")).shown
         assert "I don't know your time zone" in asked
-        assert "You typed: until 14:30 dentist" in asked
+        assert "You typed: `/brb until 14:30 dentist`" in asked
         wrong = (await scene.say(maria, "presence", "timezone Europe/Berln")).shown
         assert "Europe/Berlin" in wrong
-        assert "You typed: timezone Europe/Berln" in wrong
+        assert "You typed: `/presence timezone Europe/Berln`" in wrong
         zone = (await scene.say(maria, "presence", "timezone Europe/Berlin")).shown
         assert "Your time zone is Europe/Berlin; it is 09:" in zone or "it is 10:" in zone
         assert "You're *Away* until <!date^" in (await scene.say(maria, "brb", "until 14:30 dentist")).shown
@@ -246,12 +246,12 @@ async def test_an_agent_asks_how_they_are_seen_and_times_are_read_kindly(tmp_pat
         for typed, answer in BAD_TIMES.items():
             said = (await scene.say(ben, "brb", typed)).shown
             assert answer in said
-            assert f"You typed: {typed}" in said
+            assert f"You typed: `/brb {typed}`" in said
         assert scene.program.history("ben") == before, "what can't be read changes nothing"
         mistyped = (await scene.say(ben, "presence", "tiemzone Europe/Berlin")).shown
-        assert "There is no command /presence tiemzone. Did you mean `/presence timezone`?" in mistyped
+        assert "There is no command `/presence tiemzone`. Did you mean `/presence timezone`?" in mistyped
         missing = (await scene.say(ben, "presence", "timezone")).shown
-        assert "Type `/presence timezone Europe/Berlin`." in missing
+        assert "Type for example `/presence timezone Europe/Berlin`." in missing
         assert "There is no agent `@nobody`." in (await scene.say(ben, "presence", "why @nobody")).shown
 
         for text in ("", "help"):

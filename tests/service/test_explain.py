@@ -214,6 +214,6 @@ def test_whoever_has_no_time_zone_is_told_how_to_set_it() -> None:
 
 def test_what_failed_is_not_said_to_have_changed_nothing() -> None:
     """It may have been committed before it failed."""
-    shown = read(broken("req_1"))
+    shown = read(broken("req_1", NAMES))
     assert "may or may not have been done" in shown
     assert "request req_1." in shown

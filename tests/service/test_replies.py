@@ -4,6 +4,7 @@ import pytest
 from desk import open_team, read
 
 from bot.domain.facts import Seen
+from bot.message import Code
 
 
 @pytest.mark.parametrize("on", ["discord", "slack"])
@@ -103,3 +104,73 @@ async def test_parts_of_a_line_are_divided_by_more_than_spaces() -> None:
     assert "Ana · not available yet · unconfirmed since 09:00" in read(pages[0])
     assert "/brb [30m, until 14:30, tomorrow 9am] [reason] · You take no new chats" in read(pages[1])
     assert "30m · 1h30 · until 14:30" in read(pages[1])
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+async def test_what_is_missing_is_named_with_the_command_and_an_example() -> None:
+    team = await open_team()
+    zone = await team.type("U1", "/presence timezone", name="Maria")
+    assert read(zone) == (
+        "/presence timezone needs a time zone behind it. Type for example /presence timezone Europe/Berlin."
+    )
+    whom = await team.type("U1", "/presence enrol", name="Maria", is_admin=True)
+    assert read(whom) == (
+        "/presence enrol needs a person behind it. Type for example /presence enrol @somebody."
+    )
+
+
+async def test_what_was_typed_comes_back_so_that_it_can_be_copied() -> None:
+    """The line where there was one, each field by its name where there were fields; whole."""
+    team = await open_team()
+    await team.type("U1", "/available", name="Maria")
+    line = await team.type("U1", "/brb until 9:30 " + "lunch " * 60, name="Maria")
+    assert line.lines[-1] == ("You typed:", " ", Code("/brb until 9:30 " + "lunch " * 59 + "lunch"))
+    mistyped = await team.type("U1", "/presence tiemzone Europe/Berlin", name="Maria")
+    assert mistyped.lines[-1] == ("You typed:", " ", Code("/presence tiemzone Europe/Berlin"))
+    fields = {"until": "soonish", "reason": "lunch " * 80}
+    both = await team.type("U1", "/away", on="discord", name="Maria", arguments=fields)
+    said = ("You typed:", " ", Code("until: soonish"), " ", Code("reason: " + "lunch " * 79 + "lunch"))
+    assert both.lines[-1] == said
+
+
+async def test_whose_away_is_refused_hears_that_they_are_still_available() -> None:
+    """They may look away in good faith, and chats go on coming."""
+    team = await open_team()
+    await team.type("U1", "/available", name="Maria")
+    for line in ("/brb until 9:30 lunch", "/brb 31d"):
+        assert "Nothing was changed: you're still Available." in read(
+            await team.type("U1", line, name="Maria")
+        )
+    await team.type("U1", "/brb lunch", name="Maria")
+    assert "still" not in read(await team.type("U1", "/brb 31d", name="Maria"))
+
+
+async def test_a_team_that_is_not_there_is_told_with_those_that_are() -> None:
+    team = await open_team()
+    asked = {
+        "/whosin bilge": "There is no team or skill bilge. There are support, billing, german. "
+        "Leave it out to see everybody.",
+        "/whosin biling": "There is no team or skill biling. Did you mean billing? "
+        "Leave it out to see everybody.",
+        "/whosin billing support": "billing and support are two teams. Ask for one team at a time.",
+    }
+    for line, answer in asked.items():
+        assert read(await team.type("U1", line)).startswith(answer)
+    field = await team.type("1", "/who", on="discord", arguments={"skill": "french"})
+    assert read(field).startswith("There is no skill french. There are german.")
+
+
+async def test_rules_of_the_domain_name_commands_as_they_are_called_here() -> None:
+    team = await open_team(
+        slack={
+            "bot_token": "xoxb-1",
+            "app_token": "xapp-1",
+            "names": {"presence": "pr", "available": "here"},
+        }
+    )
+    unknown = read(await team.type("U1", "/brb until 14:30", name="Maria", zone=None))
+    assert "Set it with /pr timezone Europe/Berlin" in unknown
+    await team.type("U1", "/presence off", name="Maria", zone=None)
+    assert "Type /here to come back." in read(await team.type("U1", "/brb", name="Maria", zone=None))
