@@ -19,11 +19,12 @@ from adapters.discord.feeds import Feeds
 from adapters.discord.people import profile_of
 from adapters.discord.render import embed_of, plain
 from adapters.discord.rest import done_within, within
-from bot.commands import BY_NAME
+from bot.commands import BY_NAME, names_on, spelled
 from bot.config import DiscordTable
 from bot.domain.errors import RollcallError
 from bot.message import Code, Message, Tone
 from bot.ports import Command, Core, Person, Profile
+from bot.replies import broken
 
 log = logging.getLogger("rollcall.discord")
 PATIENCE = 2.0
@@ -74,17 +75,14 @@ class Answers:
         work = asyncio.create_task(self._work(interaction, read), name=f"discord command {interaction.id}")
         if not deferred and not await done_within(clock, PATIENCE - age, work):
             deferred = await self._defer(interaction, clicked=clicked)
-        message = await work
-        if message is not None:
-            await self._sent(self._show(interaction, message, clicked=clicked, deferred=deferred))
+        # What came before is shown once all the same: Discord refuses a second first answer.
+        await self._sent(self._show(interaction, await work, clicked=clicked, deferred=deferred))
 
     async def _work(
         self, interaction: Interaction, read: Callable[[Interaction], Awaitable[Message]]
-    ) -> Message | None:
-        """What to say; None where this delivery was answered before."""
+    ) -> Message:
+        """What to say."""
         try:
-            if not await self._core.first_time(f"discord:interaction:{interaction.id}"):
-                return None
             return await read(interaction)
         except RollcallError as refusal:
             return _problem(refusal.sentence)
@@ -94,10 +92,7 @@ class Answers:
             return _problem("Discord does not answer Rollcall just now. Nothing was changed; try again.")
         except Exception:
             log.exception("interaction %s failed", interaction.id)
-            return _problem(
-                "Something went wrong on Rollcall's side, so nothing is sure to have changed.",
-                f"Look with /presence me, and try again. The log knows it as {interaction.id}.",
-            )
+            return broken(str(interaction.id), names_on("discord", self._names))
 
     async def _show(
         self, interaction: Interaction, message: Message, *, clicked: bool, deferred: bool
@@ -151,8 +146,8 @@ class Answers:
             return Message(
                 lines=(
                     (
-                        "That command is gone. Discord shows the new ones after a moment; ",
-                        Code("/presence help"),
+                        "That command is gone. Discord shows the new ones after a moment: ",
+                        Code(spelled("presence help", names_on("discord", self._names))),
                     ),
                 ),
                 tone=Tone.PROBLEM,
@@ -162,7 +157,7 @@ class Answers:
                 "Use this command in your team's server, so that Rollcall knows which team you mean."
             )
         if not self._feeds.wants(interaction.guild.id):
-            return _problem("This server does not belong to the team that this Rollcall works for.")
+            return _problem("This server does not belong to this Rollcall's team, so nothing was changed.")
         person = await self._person(interaction, interaction.guild)
         mentioned = tuple(profile_of(one, self._roles) for one in typed.mentioned)
         return await self._dispatch(typed.name, person, typed.arguments, interaction, mentioned)
@@ -174,7 +169,7 @@ class Answers:
             return _problem("This button is from another version of Rollcall. Give the command instead.")
         guild = interaction.guild
         if guild is not None and not self._feeds.wants(guild.id):
-            return _problem("This server does not belong to the team that this Rollcall works for.")
+            return _problem("This server does not belong to this Rollcall's team, so nothing was changed.")
         if guild is None:
             person = await self._absent(interaction, click)
             if person is None:
@@ -202,6 +197,7 @@ class Answers:
             arguments={key: plain(value) for key, value in arguments.items()},
             mentioned=mentioned,
             request_id=str(interaction.id),
+            delivery=f"discord:interaction:{interaction.id}",
             clicked=clicked,
         )
         message = await self._core.dispatch(command)

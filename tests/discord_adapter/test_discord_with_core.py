@@ -91,6 +91,30 @@ async def test_a_day_in_discord(tmp_path: Path) -> None:
         assert fake.violations == []
 
 
+async def test_row_15_an_interaction_that_comes_again_after_others_changes_nothing(tmp_path: Path) -> None:
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        role = fake.add_role(guild, "support")
+        maria = fake.add_member(guild, "maria", status="online", roles=[role])
+        async with rollcall(fake, tmp_path, role.id, rate=1) as core:
+            await registered(fake, guild)
+            first = await fake.slash(maria, guild, "available")
+            await fake.slash(maria, guild, "away", reason="lunch")
+            (agent,) = core.roster.everyone()
+            before = core.roster.facts(agent.id)
+            assert before is not None
+            calls = len(fake.calls("POST", "/interactions/*"))
+            again = first.interaction.payload(fake.bot.id)
+            fake.gateway.dispatch("INTERACTION_CREATE", again, guild_id=guild.id)
+            async with asyncio.timeout(5):
+                while len(fake.calls("POST", "/interactions/*")) == calls:
+                    await asyncio.sleep(0.01)
+            after = core.roster.facts(agent.id)
+            assert after is not None
+            assert after.intent == before.intent
+            assert first.interaction.shown == 1
+
+
 async def test_a_restart_changes_nobodys_presence(tmp_path: Path) -> None:
     async with FakeDiscord() as fake:
         guild = fake.add_guild("Acme")
