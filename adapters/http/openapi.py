@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from adapters.http.availability import DEFAULT_LIMIT, MOST_AGENTS
 from adapters.http.availability import PATH as AVAILABILITY
@@ -27,6 +28,8 @@ VERSION = "1"
 REFERENCE = "#/components/schemas/{name}"
 LOAD = {"source": "chatwoot", "units": 2, "as_of": "2026-11-02T09:00:00Z", "ttl_s": 300}
 EXTERNAL_ID = {"external_id": "42"}
+ANYWHERE = (413, 431, 500, 503)
+"""Statuses that any request may be answered with: also a GET can bring a body, however needless."""
 _AS_OF = {
     "type": "object",
     "required": ["as_of"],
@@ -52,7 +55,7 @@ def scope_of(extra: dict[str, Any] | None) -> str:
     return str(extra["security"][0]["key"][0])
 
 
-def responses(document: type, with_body: bool = False) -> dict[int | str, dict[str, Any]]:
+def responses(document: type, method: str) -> dict[int | str, dict[str, Any]]:
     """The answers of a route: its document and the problems."""
     good: dict[str, Any] = {
         "description": "As of the instant it names.",
@@ -65,12 +68,13 @@ def responses(document: type, with_body: bool = False) -> dict[int | str, dict[s
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
     }
     found: dict[int | str, dict[str, Any]] = {200: good}
-    statuses = [400, 401, 403, 404, 422, 429, 500, 503]
-    if with_body:
-        statuses += [408, 409, 413, 415]
-    else:
-        good["headers"]["ETag"] = {"$ref": "#/components/headers/ETag"}
-        found[304] = {"description": "Nothing but `as_of` has changed."}
+    statuses = [400, 401, 403, 404, 422, 429, *ANYWHERE]
+    if method == "PUT":
+        statuses += [408, 409, 415]
+    elif method == "GET":
+        etag = {"ETag": {"$ref": "#/components/headers/ETag"}}
+        good["headers"].update(etag)
+        found[304] = {"description": "Nothing but `as_of` has changed.", "headers": etag}
     for status in sorted(statuses):
         found[status] = {"$ref": f"#/components/responses/Problem{status}"}
     return found
@@ -107,6 +111,12 @@ def document(app: FastAPI) -> bytes:
         "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
     }
     components["responses"] = {f"Problem{status}": _problem(status) for status in _statuses()}
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            for method in route.methods or ():
+                # Once more as written: FastAPI leaves out what is null, also in examples.
+                told = made["paths"][route.path][method.lower()]["responses"]
+                told["200"]["content"] = route.responses[200]["content"]
     made["paths"] = {**_hot(), **made["paths"], **_open()}
     return msgspec.json.encode(_without_titles(made))
 
@@ -140,7 +150,9 @@ def _problem(status: int) -> dict[str, Any]:
 
 def _hot() -> dict[str, Any]:
     """The route that never reaches FastAPI."""
-    found = {str(status): answer for status, answer in responses(Availability).items() if status != 404}
+    found = {
+        str(status): answer for status, answer in responses(Availability, "GET").items() if status != 404
+    }
     return {
         AVAILABILITY: {
             "get": {
@@ -185,10 +197,10 @@ def _open() -> dict[str, Any]:
     """What needs no key."""
     text = {"text/plain": {"schema": {"type": "string"}, "example": 'rollcall_agents{presence="away"} 3.0'}}
 
-    def one(summary: str, name: str, content: dict[str, Any], unready: bool = False) -> dict[str, Any]:
+    def one(summary: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {"200": {"description": summary, "content": content}}
-        if unready:
-            found["503"] = {"$ref": "#/components/responses/Problem503"}
+        for status in ANYWHERE:
+            found[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
         return {"get": {"summary": summary, "operationId": name, "security": [], "responses": found}}
 
     def flag(name: str) -> dict[str, Any]:
@@ -198,7 +210,7 @@ def _open() -> dict[str, Any]:
     anything = {"application/json": {"schema": {"type": "object"}, "example": {"openapi": "3.1.0"}}}
     return {
         "/livez": one("The process works", "livez", flag("live")),
-        "/readyz": one("Rollcall should be sent requests", "readyz", flag("ready"), unready=True),
+        "/readyz": one("Rollcall should be sent requests", "readyz", flag("ready")),
         "/metrics": one("Metrics for Prometheus", "metrics", text),
         "/openapi.json": one("This description", "openapi", anything),
     }

@@ -126,7 +126,7 @@ class Routes:
             summary=summary,
             response_model=None,
             operation_id=endpoint.__name__,
-            responses=openapi.responses(answers, with_body=method == "PUT"),
+            responses=openapi.responses(answers, method),
             openapi_extra=described(scope, example),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 from fastapi.routing import APIRoute
 from http_house import House, house
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]  # has no types
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.http.availability import PARAMETERS
@@ -20,7 +22,15 @@ from adapters.http.openapi import DOCUMENTS, scope_of
 from adapters.http.problems import KINDS
 
 DOCS = (Path(__file__).parents[2] / "docs/http-api.md").read_text(encoding="utf-8")
-METHODS = {"get", "put", "delete"}
+FORMATS = FormatChecker()
+
+
+def is_instant(value: object) -> bool:
+    """RFC 3339 asks for an offset."""
+    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
+
+
+FORMATS.checks("date-time", raises=ValueError)(is_instant)
 
 
 async def description(at: House) -> dict[str, Any]:
@@ -100,6 +110,66 @@ async def test_the_hot_routes_parameters_are_those_it_takes() -> None:
                 f"/v1/availability?{parameter['name']}={value[0] if isinstance(value, list) else value}"
             )
             assert answer.status_code == 200
+
+
+def at_fault(document: dict[str, Any], schema: dict[str, Any], value: object) -> list[str]:
+    """What is wrong with a value by a schema of the description."""
+    check = Draft202012Validator({**schema, "components": document["components"]}, format_checker=FORMATS)
+    return [f"{error.json_path}: {error.message}" for error in check.iter_errors(value)]
+
+
+async def test_every_example_is_right_by_the_schema_beside_it() -> None:
+    """In the description as it is served: what is written down here may be lost on the way."""
+    async with house() as at:
+        document = await description(at)
+        shown = 0
+        for place, operation in operations(document).items():
+            contents = [answer.get("content", {}) for answer in operation["responses"].values()]
+            contents.append(operation.get("requestBody", {}).get("content", {}))
+            for media in (media for content in contents for media in content.values()):
+                assert at_fault(document, media["schema"], media["example"]) == [], place
+                shown += 1
+            for parameter in operation.get("parameters", []):
+                for example in parameter.get("examples") or [parameter.get("example")]:
+                    if example is not None:
+                        assert at_fault(document, parameter["schema"], example) == [], (place, parameter)
+        for status, answer in document["components"]["responses"].items():
+            (media,) = answer["content"].values()
+            assert at_fault(document, media["schema"], media["example"]) == [], status
+        assert shown == len(operations(document)) + 2, "each answer, and the two bodies"
+
+
+async def test_what_is_answered_is_described_and_right_by_its_schema() -> None:
+    """Statuses, bodies and ETags of every route; also where a GET brings a body that is too large."""
+    async with house() as at:
+        ann = await at.agent("Ann", skills=["french"])
+        workspace = await at.workspace()
+        await at.core.feed_live(workspace.id)
+        at.core.report("slack", workspace.id, "Install the app again.")
+        document = await description(at)
+        for (method, path), operation in operations(document).items():
+            real = path.replace("{agent_id}", ann.id).replace("{system}", "desk")
+            scope = (operation["security"] or [{"key": ["read"]}])[0]["key"][0]
+            sent = [b"x" * 70_000]
+            if method == "PUT":
+                sent.append(
+                    json.dumps(operation["requestBody"]["content"]["application/json"]["example"]).encode()
+                )
+            told = [await at.ask(real, method=method, scope=scope, content=content) for content in sent]
+            if method != "PUT":
+                told.append(await at.ask(real, method=method, scope=scope))
+            assert [answer.status_code for answer in told] == [413, 200], (method, path)
+            for answer in told:
+                status = str(answer.status_code)
+                described = operation["responses"][status]
+                if "$ref" in described:
+                    described = document["components"]["responses"][f"Problem{status}"]
+                ((kind, media),) = described["content"].items()
+                assert answer.headers["content-type"].startswith(kind)
+                if kind != "text/plain":
+                    assert at_fault(document, media["schema"], answer.json()) == [], (method, path)
+            described = operation["responses"]["200"].get("headers", {})
+            assert ("etag" in told[-1].headers) == ("ETag" in described) == ("304" in operation["responses"])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.__name__)
