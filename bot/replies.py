@@ -105,7 +105,7 @@ def away(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str]) -> Messa
 def _seen_offline(row: Row, feeds: Mapping[str, Feed], back: Code) -> Sequence[Line]:
     """Why the team sees somebody as Offline who says that they are away."""
     if feed := unheard(row, feeds):
-        name = platform_name(feed.platform)
+        name = platform_name(feed.platform, first=True)
         return (
             (f"{name} will soon tell me that you're here; until then your team sees you as Offline.",),
             ("Type ", back, " or press the button when you're back."),
@@ -366,7 +366,14 @@ def told(kind: Told, row: Row) -> Message | None:
         if presence is not Presence.AVAILABLE or check_in is None:
             return None
         return Message(
-            (("At ", Moment(check_in.until_at), " I'd take you for gone. Still working?"),),
+            (
+                (
+                    Strong("Still working?"),
+                    " Without a word from you, you'll be Offline at ",
+                    Moment(check_in.until_at),
+                    ".",
+                ),
+            ),
             buttons=(Button("Still available", "available", style=ButtonStyle.PRIMARY), SIGN_OFF),
             tone=Tone.AWAY,
         )

@@ -207,14 +207,14 @@ async def test_without_presence_everything_works_by_commands(tmp_path: Path, ref
             await scene.say(ben, "presence me")
 
             await scene.advance(5 * HOUR + 46 * MINUTE)
-            told = await scene.fake.wait_for_message(maria, "I'd take you for gone")
+            told = await scene.fake.wait_for_message(maria, "Still working?")
             assert scene.fake.direct_messages(ben) == [], "any command of their own renews a check-in"
             await scene.press(maria, told, "Still available")
             await scene.advance(20 * MINUTE)
             await scene.agrees(ann, "Maria", "available")
 
             await scene.advance(HOUR + 40 * MINUTE)
-            told_too = await scene.fake.wait_for_message(ben, "I'd take you for gone")
+            told_too = await scene.fake.wait_for_message(ben, "Still working?")
             await scene.advance(20 * MINUTE)
             await scene.agrees(ann, "Ben", "offline")
             assert scene.history("Ben")[-1].reason == "check_in_lapsed"

@@ -5,6 +5,7 @@ from desk import open_team, read
 
 from bot.domain.facts import Seen
 from bot.message import Code
+from bot.ports import Command, Person, Profile
 
 
 @pytest.mark.parametrize("on", ["discord", "slack"])
@@ -21,6 +22,15 @@ async def test_a_first_away_is_not_answered_as_if_its_sender_were_gone(on: str) 
     again = read(await team.type("500", "/away 30m lunch", on=on, name="Ana"))
     assert again.startswith("You're Away until 09:30: lunch.")
     assert "Offline" not in again
+
+
+async def test_a_sentence_begins_with_a_capital_whatever_the_platform_is_called() -> None:
+    team = await open_team()
+    console = await team.desk.workspace("console", "local", "console")
+    await team.desk.feed_live(console.id)
+    person = Person(console.id, "console", Profile("me", "Me", may_enrol=True))
+    shown = read(await team.desk.dispatch(Command("away", person, text="lunch")))
+    assert "\nThe console will soon tell me that you're here;" in shown
 
 
 async def test_a_first_look_at_oneself_says_that_the_platform_will_soon_tell() -> None:
