@@ -1,8 +1,10 @@
 """Messages on their way out: direct ones, posts, and answers through a response URL."""
 
+import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,9 @@ QUIET = {"unfurl_links": False, "unfurl_media": False, "link_names": False, "par
 DEAD_WAIT = 600.0
 """Seconds until a message is tried again while the token is refused: somebody has to act first."""
 _SETUP = frozenset(["missing_scope", "not_allowed_token_type", "access_denied", "team_access_not_granted"])
+TURN = 4.5
+"""Seconds a message waits for those in front of it, before it is tried later: twice this, and two calls of
+10 s at most, are less than the 30 s that `bot.notifier` gives one message."""
 KEPT = 5000
 TRIES = 4
 """Of the five uses a response URL has."""
@@ -37,6 +42,7 @@ class Sending:
         self._troubles = troubles
         self._session = session
         self._channels: OrderedDict[str, str] = OrderedDict()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def direct(self, user_id: str, rendered: Rendered) -> str:
         """The message's id, `channel:ts`. Raises Undeliverable or RetryLater."""
@@ -62,7 +68,9 @@ class Sending:
 
     async def _delivered(self, method: str, **arguments: Any) -> AsyncSlackResponse:
         try:
-            answer = await self._web.call(method, **arguments)
+            # One after the other: a second one under way could not know of the first one's Retry-After.
+            async with self._turn(method):
+                answer = await self._web.call(method, **arguments)
         except TokenDead:
             raise RetryLater(DEAD_WAIT) from None
         except Refused as no:
@@ -76,6 +84,20 @@ class Sending:
             raise Undeliverable(f"Slack answered {no.error}") from None
         self._troubles.clear("sending")
         return answer
+
+    @asynccontextmanager
+    async def _turn(self, method: str) -> AsyncIterator[None]:
+        """Raises RetryLater where a Slack that drags keeps those in front too long."""
+        turn = self._turns[method]
+        try:
+            async with asyncio.timeout(TURN):
+                await turn.acquire()
+        except TimeoutError:
+            raise RetryLater from None
+        try:
+            yield
+        finally:
+            turn.release()
 
     async def respond(self, url: str, rendered: Rendered, *, replace: bool = False) -> None:
         """Answer a command or a click after its acknowledgement; tried again while Slack can't take it."""

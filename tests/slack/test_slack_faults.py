@@ -11,7 +11,7 @@ import pytest
 from fakes.slack import FakeSlack
 from slack_house import MovedClock, RecordingCore, running
 
-from adapters.slack import incoming
+from adapters.slack import incoming, sending
 from bot.domain.agent import Identity, Workspace
 from bot.message import Message
 from bot.ports import RetryLater, Undeliverable
@@ -135,6 +135,40 @@ async def test_fault_16_a_direct_message_is_put_off_for_as_long_as_slack_says(sl
         clock.at += timedelta(seconds=31)
         slack.web._waits.clear()  # the fake's own clock did not move
         assert (await platform.send_direct(MARIA, WORKSPACE, HELLO)).startswith("D")
+
+
+@pytest.mark.parametrize("method", ["chat.postMessage", "conversations.open"])
+async def test_fault_16_messages_sent_at_once_obey_one_429_together(slack: FakeSlack, method: str) -> None:
+    """Row 16: none leaves before it is known what Slack said to the one in front."""
+    people = [slack.add_user(f"V{number}") for number in range(8)]
+    slack.slow(method, 0.05)
+    slack.rate_limit(method, retry_after=30, times=None)
+    async with running(slack, RecordingCore(MovedClock())) as platform:
+        owed = [
+            platform.send_direct(Identity(one.id, "wsp_T1", "slack", one.id), WORKSPACE, HELLO)
+            for one in people
+        ]
+        ended = await asyncio.gather(*owed, return_exceptions=True)
+    assert [getattr(problem, "after", None) for problem in ended] == [30] * len(people)
+    assert len(slack.calls(method)) == 1
+
+
+async def test_fault_16_a_message_behind_one_that_drags_is_tried_later(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no failure, and nobody's time to send runs out behind another's."""
+    monkeypatch.setattr(sending, "TURN", 0.1)
+    async with running(slack, RecordingCore()) as platform:
+        await platform.send_direct(MARIA, WORKSPACE, HELLO)
+        slack.slow("chat.postMessage", 0.3, times=1)
+        first = asyncio.create_task(platform.send_direct(MARIA, WORKSPACE, HELLO))
+        await asyncio.sleep(0)
+        with pytest.raises(RetryLater):
+            await platform.post("C1", HELLO)
+        await first
+        await platform.post("C1", HELLO)
+    assert len(slack.direct_messages("U1")) == 2
+    assert len(slack.messages("C1")) == 1
 
 
 @pytest.mark.parametrize("status", [500, 503])
