@@ -199,7 +199,7 @@ async def test_without_presence_everything_works_by_commands(tmp_path: Path, ref
             assert await scene.routable() == {"Maria", "Ben"}
             assert (await scene.program.get("/v1/availability"))["feeds"] == []
             me = (await scene.say(ben, "presence me")).text
-            assert "Discord: tells nothing, so your own word counts" in me.replace("\\", "")
+            assert "Discord: doesn't tell me who is there, so your own word counts" in me.replace("\\", "")
 
             scene.fake.set_presence(maria, "offline")
             await scene.advance(2 * HOUR)
