@@ -157,7 +157,9 @@ class LoadDocument(Struct, frozen=True):
     load: Units
     load_known: bool
     capacity: int
-    expires_at: Annotated[datetime, Meta(description="Until when the report counts.")]
+    expires_at: Annotated[
+        datetime | None, Meta(description="Until when this report counts; null: it was not kept.")
+    ]
 
 
 class TeamBody(Struct, frozen=True):

@@ -222,8 +222,8 @@ class Routes:
         kept = await self._core.put_load(load)
         asked.now = self._core.clock.now()
         row = self._row(asked, agent.id)
-        body = LoadDocument(agent.id, kept, row.load, row.load_known, agent.capacity, expires_at)
-        return told(body, asked)
+        until = expires_at if kept else None
+        return told(LoadDocument(agent.id, kept, row.load, row.load_known, agent.capacity, until), asked)
 
     async def put_external_id(
         self, request: Request, agent_id: AgentName, system: System, body: ExternalIdBody

@@ -176,7 +176,7 @@ async def test_a_load_report_that_comes_late_is_not_kept() -> None:
         first = await report(2, "2026-11-02T10:00:00+01:00")
         assert (first["kept"], first["load"], first["expires_at"]) == (True, 2, "2026-11-02T09:10:00Z")
         late = await report(1, "2026-11-02T08:59:59Z")
-        assert (late["kept"], late["load"]) == (False, 2)
+        assert (late["kept"], late["load"], late["expires_at"]) == (False, 2, None)
 
 
 async def test_a_report_of_nothing_makes_the_load_known() -> None:
