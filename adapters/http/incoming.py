@@ -116,6 +116,7 @@ def json_of(body: bytes) -> Any:
             parse_int=_integer,
             parse_float=_fraction,
         )
+        _refuse_controls(found, "")
     except UnicodeDecodeError:
         raise Problem("bad_json", "The body must be JSON in UTF-8.") from None
     except json.JSONDecodeError as problem:
@@ -125,7 +126,6 @@ def json_of(body: bytes) -> Any:
         ) from None
     except RecursionError:
         raise Problem("bad_json", "The body is nested too deeply.") from None
-    _refuse_controls(found, "")
     return found
 
 

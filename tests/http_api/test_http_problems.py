@@ -124,6 +124,20 @@ async def test_what_is_not_json_is_refused(content: bytes, asked_only: House) ->
     is_problem(await put_load(at, content), 400, "bad_json")
 
 
+async def test_what_is_nested_deeper_than_it_can_be_looked_at_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From Python 3.12 on the parser goes deeper than a function of ours can."""
+    deep: list[object] = []
+    for _ in range(20_000):
+        deep = [deep]
+    async with house() as at:
+        monkeypatch.setattr("adapters.http.incoming.json.loads", lambda *_, **__: deep)
+        answer = await put_load(at, b"[]")
+        monkeypatch.undo()
+        is_problem(answer, 400, "bad_json")
+
+
 async def test_text_without_meaning_is_refused() -> None:
     """Half a surrogate pair can't be stored or sent."""
     async with house() as at:
