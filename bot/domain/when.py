@@ -6,20 +6,19 @@ what is one but can't be kept (passed, impossible, two at once, zone unknown) is
 
 A time stands first or last in the text; one led by `until`, `till`, `back at`, `for` or `in` may stand
 anywhere. Lengths are elapsed time, so `24h` is 24 hours also when the clocks change; `tomorrow`, weekdays
-and clock times are calendar time. The match is one linear scan, however long and odd the text is.
+and clock times are calendar time. What may be a time is found by the pattern in `bot.domain.phrases`.
 """
 
 import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Literal
+from typing import Literal, NoReturn
 
 from whenever import Instant, Time, TimeZoneNotFoundError, ZonedDateTime
 
 from bot.domain.errors import RollcallError
-
-START_OF_DAY = time(9, 0)
-"""What a day without a clock time means: `until monday` ends when the working day starts."""
+from bot.domain.meant import Match, bare, clock_of, day_of, times, unclear
+from bot.domain.phrases import COUNT, amount, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,52 +64,11 @@ class ZoneUnknown(TimeError):
     code = "zone_unknown"
 
 
-# Full-width forms and typographic spaces read as their plain twins, one for one, so that positions stay true.
-_TWINS = str.maketrans(
-    {wide: chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)}
-    | {ord(space): " " for space in "\u00a0\u2009\u202f\u3000"}
-    | {ord("’"): "'"}
-)
-_SHORTCODE = re.compile(
-    r":[a-z][\w+-]*:", re.IGNORECASE | re.ASCII
-)  # Slack writes 🍕 as `:pizza:`; it is no word
-
-_NUMBER = r"\d++(?:[.,]\d++)?+"
-_JOIN = r"(?:,?\s{1,3}(?:and\s{1,3})?)?"
-_ENDS = r"(?=[,;:.!?]|(?u:\W)*$)"  # "until 9" is an hour, "until 9 tickets are closed" is not
-_PHRASE = re.compile(
-    rf"""
-    (?<![^\s,])(?<!\d,) (?P<open>\()?
-    (?:(?: (?P<until> until | '?till?
-             | (?:i'?ll\s{{1,3}})?(?:be\s{{1,3}})?back(?:\s{{1,3}}(?:(?P<at>at|by)|on|in|around))? )
-         | (?P<span> for | in )
-         | (?P<other> at|from|since|before|after|by|around|about|to|of|the|last|past|every|over|under|than|@)
-       )\s{{1,3}})?
-    (?:
-      (?P<length>
-        (?P<sign>[+-])?(?=\d)
-        (?:(?P<weeks>{_NUMBER})(?:\s?weeks?|\s?wks?|w))?
-        (?:{_JOIN}(?P<days>{_NUMBER})(?:\s?days?|d))?
-        (?:{_JOIN}(?P<hours>{_NUMBER})\s?(?:hours?|hrs?|h)(?:\s?(?P<rest>(?<=h)\d\d|\d\d(?=\s*$)))?)?
-        (?:{_JOIN}(?P<minutes>{_NUMBER})\s?(?:minutes?|mins?|m))?
-        | (?P<half>half\s{{1,3}}(?:an\s{{1,3}})?hour) | an\s{{1,3}}hour )
-      |
-      (?:(?P<day>today|tomorrow|mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:r(?:s(?:day)?)?)?
-                |fri(?:day)?|sat(?:urday)?|sun(?:day)?)
-         (?:{_JOIN}(?:(?:at|until|till)\s{{1,3}})?(?=[a-z\d]))?)?
-      (?:(?: (?P<hour>\d\d?)(?:(?P<sep>[:.])(?P<minute>\d\d))?(?:\s?(?P<meridiem>[ap])\.?m\b)?
-             (?(minute)|(?(meridiem)|(?(at)|{_ENDS})))
-           | (?P<digits>\d{{4}}){_ENDS} )
-         (?P<range>\s?(?:[-–—]|to\s)\s?\d\d?(?:[:.]\d\d(?:\s?[ap]m)?|\s?[ap]m))?
-       | (?P<word>noon|midnight|eod|end\s{{1,3}}of\s{{1,3}}day) )?
-    )
-    (?(open)\))(?=[,;:.!?]*(?:\s|$))
-    """,
-    re.VERBOSE | re.IGNORECASE | re.ASCII,
-)
-_Match = re.Match[str]
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _READINGS: tuple[Literal["compatible"], Literal["later"]] = ("compatible", "later")
+_MINUTE = timedelta(minutes=1)
+_UNITS = {"weeks": 10080, "days": 1440, "hours": 60, "minutes": 1, "seconds": 1 / 60}
+_SHARES = {"half": 30, "quarter": 15, "three": 45}
 
 
 def parse_when(
@@ -126,27 +84,29 @@ def parse_when(
     `now` is aware UTC, `zone` an IANA name or None when unknown, `end_of_day` what `eod` means there.
     Raises BadTime, TimePassed, TooLong or ZoneUnknown, each with a sentence that says what to type.
     """
-    plain = _SHORTCODE.sub(lambda code: "~" * len(code[0]), text.translate(_TWINS))
-    if re.fullmatch(r"\s*\d{1,3}\s*", plain, re.ASCII):
-        given = plain.strip()
-        raise BadTime(f"The time `{given}` has no unit. Type `{given}m` for minutes, or `until 14:30`.", text)
-    words = re.search(r"\w(?:.*\w)?", plain, re.DOTALL)
-    first, last = words.span() if words else (0, 0)
-    times = [m for m in _PHRASE.finditer(plain) if _is_time(m, m.start() <= first, m.end() >= last)]
-    if not times:
+    typed = plain(text)
+    count = COUNT.fullmatch(typed.strip())
+    if count:
+        _refuse_number(count["given"], text)
+    found = times(typed)
+    if not found:
         return When(None, text.strip())
-    match = times[0]
-    if len(times) > 1 or match["range"]:
-        found = " and ".join(_quoted(m) for m in times[:2])
+    match = found[0]
+    if len(found) > 1 or match["range"] or (match["day"] and match["day_behind"]):
+        both = " and ".join(_quoted(m) for m in found[:2])
         raise BadTime(
-            f"{found}: that is more than one time. Type when you come back, as in `lunch 30m`.", text
+            f"{both}: that is more than one time. Type when you come back, as in `lunch 30m`.", text
         )
+    if match["span"] and bare(match):
+        _refuse_number(match["hour"] or match["digits"], text)
+    if instead := unclear(match):
+        _refuse(match, text, instead)
     if match["length"] and not (match["until"] and match["rest"]):
         ahead = _length(match, text)
     else:
         ahead = _on_calendar(match, text, now, zone, end_of_day) - now
     if ahead > longest:
-        most = f"{longest.days} days" if longest.days > 1 else f"{longest // timedelta(minutes=1)} minutes"
+        most = f"{longest.days} days" if longest.days > 1 else f"{longest // _MINUTE} minutes"
         raise TooLong(
             f"The time {_quoted(match)} is too far ahead: an away lasts at most {most}. Type a shorter one, "
             "as in `2h`, or leave it out and come back with `/available`.",
@@ -157,52 +117,31 @@ def parse_when(
     return When(now + ahead, f"{before.strip()} {after.strip()}".strip())
 
 
-def _is_time(match: _Match, head: bool, tail: bool) -> bool:
-    """Whether what looks like a time is clearly meant as one, where it stands."""
-    day, word = (match["day"] or "").lower(), (match["word"] or "").lower()
-    clock = match["hour"] or match["digits"] or word
-    exact = match["length"] or match["minute"] or match["meridiem"]
-    if match["other"] or (match["span"] and not match["length"]) or (day == "today" and not clock):
-        return False  # "standup at 3pm" says when it starts, not when it ends
-    if match["until"] or match["span"]:
-        return True
-    if head and tail:
-        return bool(exact or (day and clock) or day.endswith(("day", "tomorrow")) or word.startswith("e"))
-    if not exact or not (head or tail):
-        return False
-    if match["sep"] == "." and not head and not match["meridiem"] and len(match["hour"]) == 1:
-        return False  # "python 3.11" is a version
-    return bool(match["length"]) or _clock(match) is not None
-
-
-def _length(match: _Match, text: str) -> timedelta:
+def _length(match: Match, text: str) -> timedelta:
     """How long, as elapsed time, whatever the clocks do meanwhile."""
-    typed = match.groupdict()
-    bare = not any(typed[name] for name in ("sign", "span", "weeks", "days", "minutes"))
-    if typed["rest"] and (int(typed["rest"]) > 59 or (bare and len(typed["hours"]) > 1)):
-        raise BadTime(
-            f"The time {_quoted(match)} is unclear. Type `until 14:30` for a clock, `14h 30m` for a length.",
-            text,
-        )
-    units = ("weeks", "days", "hours", "minutes")
+    rest = int(match["rest"] or 0)
+    if rest > 59:
+        _refuse(match, text, "Type `until 14:30` for a clock, `14h 30m` for a length.")
     # A million of any unit is far too long already, and a longer number would overflow.
-    parts = {unit: min(float(typed[unit].replace(",", ".")), 1e6) for unit in units if typed[unit]}
-    if not parts:
-        return timedelta(minutes=30 if typed["half"] else 60)
-    length = timedelta(**parts) + timedelta(minutes=int(typed["rest"] or 0))
-    if typed["sign"] == "-" or not length:
-        raise BadTime(f"The time {_quoted(match)} must be more than zero, as in `30m` or `1h 30m`.", text)
+    minutes = sum(min(amount(match[unit]), 1e6) * size for unit, size in _UNITS.items() if match[unit])
+    minutes += rest + 60 * bool(match["an_hour"]) + bool(match["a_minute"])
+    minutes += 30 * (bool(match["half_more"]) + bool(match["and_half"]))
+    if match["share"]:
+        minutes = _SHARES[re.split(r"[\s-]", match["share"].lower())[0]]
+    length = timedelta(minutes=minutes)
+    if match["sign"] == "-" or length < _MINUTE:
+        raise BadTime(f"The time {_quoted(match)} must be at least a minute, as in `30m` or `1h 30m`.", text)
     return length
 
 
-def _on_calendar(match: _Match, text: str, now: datetime, zone: str | None, end_of_day: time) -> datetime:
+def _on_calendar(match: Match, text: str, now: datetime, zone: str | None, end_of_day: time) -> datetime:
     """The first instant still ahead at which the agent's calendar and clock show what was typed.
 
     A local time that the clocks skip moves forward by the gap; of one that they repeat, the earlier is
     taken unless it has passed.
     """
-    day, word = (match["day"] or "").lower(), (match["word"] or "").lower()
-    clock = end_of_day if word.startswith("e") else _clock(match)
+    word = (match["word"] or "").lower()
+    clock = end_of_day if word.startswith(("e", "c", "the")) else clock_of(match)
     if clock is None:
         raise BadTime(
             f"The time {_quoted(match)} is on no clock: hours run from 0 to 23, minutes from 00 to 59, "
@@ -217,10 +156,7 @@ def _on_calendar(match: _Match, text: str, now: datetime, zone: str | None, end_
             "`/presence timezone Europe/Berlin`, or type a length such as `30m`.",
             text,
         ) from None
-    days = [1] if day == "tomorrow" else [0]
-    if day[:3] in _WEEKDAYS:
-        to_go = (1 + _WEEKDAYS.index(day[:3]) - here.date().day_of_week().value) % 7
-        days = [to_go, to_go + 7]
+    days = _days_ahead(match, text, here)
     if word == "midnight":  # the end of the day, which is the start of the next
         days = [count + 1 for count in days]
     for count in days:
@@ -232,23 +168,26 @@ def _on_calendar(match: _Match, text: str, now: datetime, zone: str | None, end_
     raise TimePassed(_what_to_type_instead(match, here, clock), text)
 
 
-def _clock(match: _Match) -> time | None:
-    """The clock time that was typed, the start of the day if none was; None if no clock shows it."""
-    hour, minute, meridiem = match["hour"], match["minute"] or "0", (match["meridiem"] or "").lower()
-    if match["digits"]:
-        hour, minute = match["digits"][:2], match["digits"][2:]
-    elif match["rest"]:  # "until 14h30"
-        hour, minute = match["hours"], match["rest"]
-    elif match["word"]:
-        hour = "12" if match["word"].lower() == "noon" else "0"
-    elif not hour:
-        return START_OF_DAY
-    if meridiem:
-        hour = str(int(hour) % 12 + 12 * (meridiem == "p")) if 1 <= int(hour) <= 12 else "99"
-    return time(int(hour), int(minute)) if len(hour) < 3 and int(hour) < 24 and int(minute) < 60 else None
+def _days_ahead(match: Match, text: str, here: ZonedDateTime) -> list[int]:
+    """How many days ahead it may be, the likeliest first; `next friday` is asked back before Friday."""
+    day = day_of(match)
+    if "after" in day:
+        return [2]
+    if day[:3] not in _WEEKDAYS:
+        return [1] if day.startswith("t") and day != "today" else [0]
+    to_go = (1 + _WEEKDAYS.index(day[:3]) - here.date().day_of_week().value) % 7
+    if not (match["next"] or match["next_behind"]):
+        return [to_go, to_go + 7]
+    if 0 < to_go <= 7 - here.date().day_of_week().value:
+        _refuse(
+            match,
+            text,
+            f"Type `until {day}` for the coming one, `{to_go + 7} days` for the one after.",
+        )
+    return [to_go or 7]
 
 
-def _what_to_type_instead(match: _Match, here: ZonedDateTime, clock: time) -> str:
+def _what_to_type_instead(match: Match, here: ZonedDateTime, clock: time) -> str:
     shown, then = f"{here.hour:02}:{here.minute:02}", f"{clock:%H:%M}"
     instead = f"`until tomorrow {then}`"
     evening = time((clock.hour + 12) % 24, clock.minute)
@@ -257,6 +196,22 @@ def _what_to_type_instead(match: _Match, here: ZonedDateTime, clock: time) -> st
     return f"It is {shown} now, so {then} has passed. Type {instead}, or a time after {shown}."
 
 
-def _quoted(match: _Match) -> str:
+def _quoted(match: Match) -> str:
     """The time as it was read, short and on one line."""
     return f"`{' '.join(match[0].strip('()').split())[:40]}`"
+
+
+def _refuse(match: Match, text: str, instead: str) -> NoReturn:
+    raise BadTime(f"The time {_quoted(match)} is unclear. {instead}", text)
+
+
+def _refuse_number(given: str, text: str) -> NoReturn:
+    """A number that may be minutes, an hour or a count."""
+    if not re.fullmatch(r"[\d.,]+", given):
+        raise BadTime(
+            f"The time `{given}` is unclear. Type when you come back, as in `30m` or `until 14:30`.", text
+        )
+    if not given.strip("0.,"):
+        raise BadTime(f"The time `{given}` must be at least a minute, as in `30m` or `1h 30m`.", text)
+    unit = "`{0}h` for hours" if set(given) & set(".,") else "`{0}m` for minutes"
+    raise BadTime(f"The time `{given}` has no unit. Type {unit.format(given)}, or `until 14:30`.", text)
