@@ -277,7 +277,7 @@ async def test_fault_28_and_29_what_people_write_is_shown_as_written_and_pings_n
             await scene.say(person, "presence", "me")
         long = "x" * 5000
         refused = (await scene.say(people[0], "brb", f"30m {long}")).shown
-        assert "That is too long: at most 4000 characters, please." in refused
+        assert "That is longer than 4000 characters. Say it shorter, please." in refused
         assert "*Away* until" in (await scene.say(people[0], "brb", "30m " + "y" * 3900)).shown
         await scene.say(people[0], "presence", "timezone <!channel>")
         await scene.say(people[0], "presence", "*why* <!here>")
