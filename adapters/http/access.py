@@ -63,7 +63,8 @@ class Access:
     def check(self, authorization: bytes, now: datetime) -> ApiKey | None:
         """The key in an Authorization header, or None."""
         bearer = authorization[:7].lower() == b"bearer "
-        key = service.verify(self._keys, authorization[7:] if bearer else b"", now)
+        # RFC 9110: one space or more.
+        key = service.verify(self._keys, authorization[7:].lstrip(b" ") if bearer else b"", now)
         if key is not None:
             self._used[key.id] = now
         return key

@@ -30,7 +30,7 @@ from adapters.http.exchange import (
 from adapters.http.health import Health
 from adapters.http.incoming import LARGEST_BODY, decoded
 from adapters.http.metrics import CONTENT_TYPE, Metrics
-from adapters.http.problems import Problem
+from adapters.http.problems import Fault, Problem
 from adapters.http.refusals import forbid_unless, problem_of, too_large
 from adapters.http.routes import Routes
 from bot.core import Rollcall
@@ -90,16 +90,26 @@ class Front:
     def _enter(self, scope: Scope, asked: Asked, began: float) -> Answer | None:
         """Read the head, check the key and its limit; a hot route is answered here."""
         authorization = given_id = length = None
+        twice = False
         for name, value in scope["headers"]:
             if name == b"authorization":
+                twice = authorization is not None
                 authorization = value
             elif name == b"if-none-match":
-                asked.if_none_match = value
+                several = asked.if_none_match
+                asked.if_none_match = value if several is None else several + b"," + value
             elif name == b"x-request-id":
                 given_id = value
             elif name == b"content-length":
                 length = value
         asked.request_id = self._ids.of(given_id)
+        if twice:
+            # Proxies differ in which of two they believe, so neither is.
+            raise Problem(
+                "bad_request",
+                "The header Authorization stands more than once; send it once.",
+                [Fault("Authorization", "given once", "Bearer rc_…", "header")],
+            )
         if length is not None and int(length) > LARGEST_BODY:
             raise too_large(int(length))
         if b"%" in scope["raw_path"]:

@@ -121,6 +121,10 @@ async def test_the_etag_leaves_as_of_out_and_saves_the_body() -> None:
         for known in (etag, etag.removeprefix("W/"), f'"other", {etag}', "*"):
             same = await at.ask(PATH, headers={"if-none-match": known})
             assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag), known
+        key = ("authorization", f"Bearer {await at.key('read')}")
+        for tags in ([etag, '"other"'], ['"other"', etag], ['"one"', etag, '"other"']):
+            several = [("if-none-match", tag) for tag in tags]
+            assert (await at.client.get(PATH, headers=[key, *several])).status_code == 304, tags
         await at.away(ann)
         changed = await at.ask(PATH, headers={"if-none-match": etag})
         assert changed.status_code == 200

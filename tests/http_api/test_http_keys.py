@@ -63,6 +63,19 @@ async def test_every_wrong_key_gets_the_same_answer() -> None:
         assert all(answer == answers[0] for answer in answers)
         assert (await with_header(at, f"Bearer {good}")).status_code == 200
         assert (await with_header(at, f"bearer {good}")).status_code == 200
+        assert (await with_header(at, f"Bearer  {good}")).status_code == 200, "RFC 9110: one space or more"
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/teams"])
+async def test_two_keys_at_once_are_neither_of_them(path: str) -> None:
+    """Proxies differ in which of two headers they believe."""
+    async with house() as at:
+        good = ("authorization", f"Bearer {await at.key('read')}")
+        for others in ([good], [("authorization", "Bearer rc_no")], [("Authorization", "")], [good, good]):
+            for headers in ([good, *others], [*others, good]):
+                answer = await at.client.get(path, headers=headers)
+                assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+                assert answer.json()["errors"][0]["field"] == "Authorization"
 
 
 async def test_each_check_makes_one_comparison_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
