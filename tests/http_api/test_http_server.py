@@ -445,6 +445,7 @@ async def test_random_bytes_never_break_the_server() -> None:
         b"PUT /v1/agents/ext:desk:1/load?team=a HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b'Authorization: Bearer rc_x\r\nContent-Length: 26\r\n\r\n{"source":"x","units":1234}'
     )
+    answered = 0
     async with house() as at:
         for _ in range(150):
             said = bytearray(valid)
@@ -454,15 +455,14 @@ async def test_random_bytes_never_break_the_server() -> None:
             reader, writer = await asyncio.open_connection(*where(at.server))
             writer.write(bytes(said))
             writer.write_eof()
-            try:
-                async with asyncio.timeout(0.05):
-                    answer = await reader.read(65_536)
-            except (TimeoutError, ConnectionError):
-                answer = b""
+            async with asyncio.timeout(2):
+                answer = await reader.read()
             writer.close()
             if answer:
+                answered += 1
                 assert 400 <= int(answer[9:12]) < 500, (bytes(said), answer)
         assert (await at.client.get("/livez")).status_code == 200
+    assert answered >= 130, "only to a head that is not whole there is nothing to say"
 
 
 async def test_answers_do_not_say_what_serves_them() -> None:
