@@ -72,6 +72,13 @@ async def obeying(clock: Clock, call: Callable[[], Awaitable[T]]) -> T:
     raise AssertionError("unreachable: the last try answers or raises")
 
 
+def in_short(trouble: Exception) -> str:
+    """A failure without its text, which may hold what was sent."""
+    if isinstance(trouble, discord.HTTPException):
+        return f"{trouble.status} (code {trouble.code})"
+    return type(trouble).__name__
+
+
 def retry_after(refusal: discord.HTTPException) -> float:
     """Seconds to wait, as a 429 says in its header."""
     try:

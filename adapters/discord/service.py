@@ -13,12 +13,12 @@ from discord.webhook.async_ import async_context
 
 from adapters.discord.answers import Answers
 from adapters.discord.buttons import view_of
-from adapters.discord.commands import digest, payload
 from adapters.discord.connection import FATAL, Connection, IdentifiesSpent, Patience
 from adapters.discord.feeds import Feeds
 from adapters.discord.invite import application_id_of, invite_url
+from adapters.discord.registration import Registration
 from adapters.discord.render import embed_of
-from adapters.discord.rest import UNANSWERED, WebhookAdapter, done_within
+from adapters.discord.rest import UNANSWERED, WebhookAdapter, done_within, in_short
 from bot.config import DiscordTable
 from bot.domain.agent import Identity, Workspace
 from bot.domain.errors import RollcallError
@@ -79,12 +79,11 @@ class DiscordService:
         roles = [int(role) for role in table.agent_roles if role.isdigit()]
         self.feeds = Feeds(core, roles, table.guilds, self._invite, presence=table.presence)
         self._answers = Answers(table, core, self.feeds, roles)
-        self._commands = payload(table.names)
+        self._registration = Registration(core, self.feeds, table.names, self._invite)
         self._connection: Connection | None = None
         self._troubles: dict[str, str] = {}
         self._losses = 0
         """In a row."""
-        self._tasks: set[asyncio.Task[None]] = set()
 
     # --- running ---
 
@@ -110,8 +109,9 @@ class DiscordService:
                     pause = min(LONGEST_PAUSE, 2.0 ** min(failures, 10) / 2)
                 await self._core.clock.sleep(pause)
         finally:
-            for task in [*keepers, *self._tasks]:
-                task.cancel()
+            for keeper in keepers:
+                keeper.cancel()
+            self._registration.stop()
             await self._leave()
 
     async def _leave(self) -> None:
@@ -211,6 +211,8 @@ class DiscordService:
         self._tell("reach", None)
         self._tell("budget", None)
         self.feeds.ready(guilds)
+        # Each guild that we are still in comes once more.
+        self._registration.stop()
         there = {str(guild.id) for guild in guilds}
         away = [guild for guild in self._table.guilds if guild not in there]
         self._tell(
@@ -237,17 +239,17 @@ class DiscordService:
     def available(self, guild: discord.Guild) -> None:
         """GUILD_CREATE."""
         self.feeds.available(guild)
-        if self.feeds.wants(guild.id):
-            self._begin(self._register(guild))
+        if self.feeds.wants(guild.id) and self._connection is not None:
+            self._registration.begin(self._connection, guild)
 
     def unavailable(self, guild: discord.Guild) -> None:
         """An outage."""
         self.feeds.unavailable(guild)
 
     def removed(self, guild: discord.Guild) -> None:
-        """The bot was removed: with it went its commands there."""
+        """The bot was removed."""
         self.feeds.removed(guild)
-        self._begin(self._core.put_setting(self._setting(guild.id), ""))
+        self._registration.give_up(guild)
 
     def seen(self, event: discord.RawPresenceUpdateEvent) -> None:
         """PRESENCE_UPDATE."""
@@ -256,61 +258,6 @@ class DiscordService:
     async def asked(self, interaction: "discord.Interaction[Any]") -> None:
         """INTERACTION_CREATE."""
         await self._answers.answer(interaction)
-
-    # --- commands ---
-
-    def _begin(self, work: Awaitable[None]) -> None:
-        async def ending_quietly() -> None:
-            try:
-                await work
-            except RollcallError as refusal:
-                log.warning("Discord's commands: %s", refusal.sentence)
-            except Exception:
-                log.exception("registering Discord's commands failed; the next connection tries again")
-
-        task = asyncio.create_task(ending_quietly())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _setting(self, guild_id: int) -> str:
-        return f"discord.commands.{guild_id}"
-
-    async def _register(self, guild: discord.Guild) -> None:
-        """Register the commands in a guild, if they are not those that it has. 200 a day may be new."""
-        connection = self._connection
-        if connection is None or connection.application_id is None:
-            return
-        wanted = f"{connection.application_id}:{digest(self._commands)}"
-        if await self._core.setting(self._setting(guild.id)) == wanted:
-            return
-        pause = 1.0
-        while connection is self._connection:
-            try:
-                await connection.http.bulk_upsert_guild_commands(
-                    connection.application_id, guild.id, self._commands
-                )
-            except discord.Forbidden:
-                workspace = await self._core.workspace("discord", str(guild.id), guild.name)
-                # The feed's beginning clears the guild's banner, so it comes first.
-                await self.feeds.settled()
-                self._core.report(
-                    "discord",
-                    workspace.id,
-                    f"Rollcall may not register its commands in the Discord server {guild.name}. "
-                    f"Invite it again, with commands: {self._invite(guild.id)}",
-                )
-                return
-            except discord.RateLimited as limit:
-                pause = limit.retry_after
-            except discord.LoginFailure:
-                return
-            except (discord.HTTPException, OSError, aiohttp.ClientError, TimeoutError) as trouble:
-                log.warning("commands are not registered in %s: %s", guild.id, _in_short(trouble))
-                pause = min(pause * 2, LONGEST_PAUSE)
-            else:
-                await self._core.put_setting(self._setting(guild.id), wanted)
-                return
-            await self._core.clock.sleep(pause)
 
     def _invite(self, guild_id: int | None) -> str:
         connection = self._connection
@@ -368,10 +315,10 @@ class DiscordService:
         except discord.HTTPException as refusal:
             if refusal.code in UNREACHABLE:
                 raise Undeliverable(f"Discord refuses it with code {refusal.code}") from None
-            log.warning("a message was not sent: %s", _in_short(refusal))
+            log.warning("a message was not sent: %s", in_short(refusal))
             raise RetryLater from None
         except UNANSWERED as trouble:
-            log.warning("a message was not sent: %s", _in_short(trouble))
+            log.warning("a message was not sent: %s", in_short(trouble))
             raise RetryLater from None
         return str(sent.id)
 
@@ -379,10 +326,3 @@ class DiscordService:
 async def _closed(connection: Connection) -> None:
     """Close a client whole, even if we are cancelled meanwhile: half closed, it keeps its sockets."""
     await asyncio.shield(asyncio.ensure_future(connection.close()))
-
-
-def _in_short(trouble: Exception) -> str:
-    """A failure without its text, which may hold what was sent."""
-    if isinstance(trouble, discord.HTTPException):
-        return f"{trouble.status} (code {trouble.code})"
-    return type(trouble).__name__

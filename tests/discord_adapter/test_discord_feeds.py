@@ -308,10 +308,10 @@ async def test_row_17_a_bot_removed_from_a_guild_says_how_to_bring_it_back() -> 
             assert core.feed(guild).state == "down"
             assert core.left == {}
             assert len(fake.calls()) == calls
-            await core.until(lambda: not any(core.settings.values()), "the commands forgotten")
             fake.invite_bot(guild)
             await live(core, guild)
             await fake.wait_for_call("PUT", "/applications/*/guilds/*/commands", count=2)
+            assert fake.commands(guild)
             await core.until(lambda: f"ws_{guild.id}" not in core.banners, "the banner to go")
 
 

@@ -156,6 +156,10 @@ class FakeDiscord(World, Faults):
                     return await self._press(user, shown, data, timeout)
         raise LookupError(f"No select menu {custom_id!r} in this message")
 
+    def remove_bot(self, guild: Guild) -> None:
+        super().remove_bot(guild)
+        self.rest.commands.pop(guild.id, None)
+
     # What there is to see ----------------------------------------------------------------------
 
     def messages(self, channel: Channel) -> list[Message]:

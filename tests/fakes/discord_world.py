@@ -133,12 +133,13 @@ class World:
         self.gateway.dispatch_guild(guild)
 
     def remove_bot(self, guild: Guild) -> None:
-        """The bot is kicked from the guild."""
+        """The bot is kicked from the guild: its commands there are gone with it."""
         self._tell(guild, "GUILD_DELETE", {"id": str(guild.id)}, GUILDS)
         guild.has_bot = False
 
     def invite_bot(self, guild: Guild) -> None:
         guild.has_bot = True
+        guild.members[self.bot.id] = Member(self.bot)
         self.gateway.dispatch_guild(guild)
 
     def _person(
