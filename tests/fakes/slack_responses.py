@@ -2,7 +2,8 @@
 
 docs.slack.dev/interactivity/handling-user-interaction: five uses within thirty minutes; ephemeral unless
 `in_channel`; `replace_original` and `delete_original` act on the message that was clicked, or on what
-was answered before.
+was answered before. docs.slack.dev/apis/web-api/rate-limits: whatever takes messages by HTTP may answer 429
+with a Retry-After. Slack does not say whether a use that it refused counts as one of the five: here it does.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from fakes.slack_blocks import message_problems
 from fakes.slack_messages import Json, Message
+from fakes.slack_web import Fault
 from fakes.slack_workspace import World
 
 USES = 5
@@ -43,6 +45,7 @@ class ResponseUrl:
     ends_at: float
     original: Message | None
     used: int = 0
+    not_before: float = 0.0
 
 
 def response_problems(body: object) -> list[tuple[str, str]]:
@@ -66,6 +69,10 @@ class ResponseUrls:
     def __init__(self, world: World) -> None:
         self.world = world
         self.base = ""
+        self.faults: list[Fault] = []
+        self.impatient: list[str] = []
+        self.statuses: list[int] = []
+        """What was answered, in order."""
         self._urls: dict[str, ResponseUrl] = {}
 
     def new(self, kind: str, team_id: str, channel: str, user: str, original: Message | None) -> ResponseUrl:
@@ -76,6 +83,12 @@ class ResponseUrls:
         return url
 
     async def handle(self, http: web.Request) -> web.Response:
+        answer = await self._answer(http)
+        self.statuses.append(answer.status)
+        self.world.changed()
+        return answer
+
+    async def _answer(self, http: web.Request) -> web.Response:
         url = self._urls.get(http.path)
         if url is None:
             self.world.violate("response_url", f"{http.path} was never given out")
@@ -87,6 +100,14 @@ class ResponseUrls:
             self.world.violate("response_url", f"used more than {USES} times")
             return web.json_response({"ok": False, "error": "used_url"}, status=404)
         url.used += 1
+        if (left := url.not_before - self.world.clock()) > 0:
+            self.impatient.append(f"response_url used {left:.2f} s before its Retry-After had passed")
+        fault = next((one for one in self.faults if one.takes("response_url")), None)
+        if fault is not None and fault.retry_after is not None:
+            url.not_before = self.world.clock() + fault.retry_after
+            return web.Response(status=429, headers={"Retry-After": str(fault.retry_after)})
+        if fault is not None and fault.status is not None:
+            return web.Response(status=fault.status, text="upstream error")
         try:
             body = json.loads(await http.text())
         except ValueError:

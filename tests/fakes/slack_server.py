@@ -104,7 +104,7 @@ class SlackServer:
     @property
     def impatient_calls(self) -> list[str]:
         """Calls that came before the Retry-After they had been told."""
-        return self.web.impatient
+        return self.web.impatient + self.responses.impatient
 
     def add_workspace(
         self, team_id: str, name: str, scopes: frozenset[str] = BOT_SCOPES, enterprise_id: str | None = None
@@ -159,15 +159,22 @@ class SlackServer:
         self.web.limits_on = on
 
     def rate_limit(self, method: str, retry_after: int = 1, times: int | None = 1) -> None:
-        """Answer 429 to the next calls of a method (`*`: any); `times=None` until `heal`."""
-        self.web.faults.append(Fault(method, times, retry_after=retry_after))
+        """Answer 429 to the next calls of a method (`*`: any of the Web API), or uses of a `response_url`;
+        `times=None` until `heal`."""
+        self._faults(method).append(Fault(method, times, retry_after=retry_after))
 
     def fail(
         self, method: str, error: str | None = None, status: int | None = None, times: int | None = 1
     ) -> None:
-        """Answer the next calls with an error of Slack's, with an HTTP status, or with both."""
-        assert error or status, "fail wants an error, a status, or both"
-        self.web.faults.append(Fault(method, times, error=error, status=status))
+        """Answer the next calls with an error of Slack's, with an HTTP status, or with both.
+
+        A `response_url` knows statuses only.
+        """
+        assert status or (error and method != "response_url"), "fail wants an error, a status, or both"
+        self._faults(method).append(Fault(method, times, error=error, status=status))
+
+    def _faults(self, method: str) -> list[Fault]:
+        return self.responses.faults if method == "response_url" else self.web.faults
 
     def slow(self, method: str, seconds: float, times: int | None = None) -> Fault:
         """Answer late; of what is given back, `times` tells how many calls are still to be slow."""
@@ -183,8 +190,9 @@ class SlackServer:
         self.web.faults.append(Fault(method, times, cut=True))
 
     def heal(self) -> None:
-        """End every fault of the Web API."""
+        """End every fault of the Web API and of response URLs."""
         self.web.faults.clear()
+        self.responses.faults.clear()
 
     def drop_sockets(self) -> int:
         """Reset every Socket Mode connection; how many there were."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -69,6 +70,41 @@ async def test_an_event_refused_for_good_is_told_in_the_log_and_holds_nobody_up(
     assert [one.levelname for one in caplog.records if "An event" in one.message] == [
         "WARNING" if isinstance(problem, RollcallError) else "ERROR"
     ]
+
+
+@pytest.mark.parametrize("mode", ["socket", "http"])
+async def test_events_beyond_a_full_queue_are_left_to_slack_and_none_is_lost(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Row 15: 503 by HTTP, no acknowledgement on a socket; Slack delivers again, and each counts once."""
+    monkeypatch.setattr(events, "WAITING", 2)
+    monkeypatch.setattr(slack.sockets, "ack_deadline", 0.2)
+    go = asyncio.Event()
+    core = RecordingCore()
+    first_time = core.first_time
+
+    async def held(key: str) -> bool:
+        await go.wait()
+        return await first_time(key)
+
+    monkeypatch.setattr(core, "first_time", held)
+    names = [f"name {number}" for number in range(5)]
+    async with running(slack, core, mode):
+        for number, name in enumerate(names):
+            slack.add_user(f"V{number}", f"v{number}")
+            delivery = await slack.user_changed(f"V{number}", name=name)
+            # One in hand, two in the queue.
+            assert delivery.acked == (number < 3)
+            first = delivery.outcomes[0]
+            status = first.http.status if first.http is not None else None
+            if number >= 3:
+                refused = ("operation_timeout", None) if mode == "socket" else ("dispatch_failed", 503)
+                assert (first.error, status) == refused
+        go.set()
+        await core.until(lambda: len(core.profiles) == len(names))
+        await delivery.finished.wait()
+        assert delivery.acked
+    assert sorted(profile.name for profile in core.profiles) == names
 
 
 async def test_a_profile_that_cannot_be_taken_in_leaves_the_rest_of_slack_working(

@@ -9,12 +9,12 @@ from datetime import timedelta
 import aiohttp
 import pytest
 from fakes.slack import FakeSlack
-from slack_house import MovedClock, RecordingCore, running
+from slack_house import MovedClock, RecordingCore, running, told
 
 from adapters.slack import incoming, sending
 from bot.domain.agent import Identity, Workspace
 from bot.message import Message
-from bot.ports import RetryLater, Undeliverable
+from bot.ports import Command, RetryLater, Undeliverable
 
 MARIA = Identity("idn_1", "wsp_T1", "slack", "U1")
 WORKSPACE = Workspace("wsp_T1", "org_1", "slack", "T1", "Acme")
@@ -126,15 +126,62 @@ async def test_fault_16_a_direct_message_is_put_off_for_as_long_as_slack_says(sl
     slack.rate_limit("chat.postMessage", retry_after=30)
     clock = MovedClock()
     async with running(slack, RecordingCore(clock)) as platform:
-        with pytest.raises(RetryLater) as told:
+        with pytest.raises(RetryLater) as put_off:
             await platform.send_direct(MARIA, WORKSPACE, HELLO)
-        assert told.value.after == 30
+        assert put_off.value.after == 30
         with pytest.raises(RetryLater):
             await platform.post("C1", HELLO)
         assert len(slack.calls("chat.postMessage")) == 1
         clock.at += timedelta(seconds=31)
         slack.web._waits.clear()  # the fake's own clock did not move
         assert (await platform.send_direct(MARIA, WORKSPACE, HELLO)).startswith("D")
+
+
+@pytest.mark.parametrize("then", ["a click", "a late answer"])
+async def test_fault_16_a_response_url_that_is_limited_is_used_again_when_slack_says(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """Row 16: not before (`impatient_calls`), and what was asked for is done once."""
+
+    async def unhurried(command: Command) -> Message:
+        await asyncio.sleep(0.05)
+        return await told(command)
+
+    core = RecordingCore(answer=unhurried)
+    async with running(slack, core):
+        reply = await slack.command("U1", "/whosin")
+        slack.rate_limit("response_url", retry_after=1)
+        if then == "a click":
+            changed = await slack.click("U1", reply, text="Refresh")
+        else:
+            monkeypatch.setattr(incoming, "ANSWER", 0.01)
+            changed = await slack.command("U1", "/whosin", "late")
+    assert changed.message.edits == (1 if then == "a click" else 0)
+    assert changed.message.via == ("acknowledgement" if then == "a click" else "response_url")
+    assert slack.responses.statuses == [429, 200]
+    assert len(core.commands) == len(core.done) == 2
+
+
+@pytest.mark.parametrize(("failures", "statuses"), [(3, [503, 503, 503, 200]), (None, [503] * 4)])
+async def test_fault_16_a_response_url_that_fails_is_used_again_within_its_five_uses(
+    slack: FakeSlack, caplog: pytest.LogCaptureFixture, failures: int | None, statuses: list[int]
+) -> None:
+    """Row 16: later each time; where Slack never takes it, the log says so and the change stands."""
+    clock = MovedClock()
+    began = clock.at
+    core = RecordingCore(clock)
+    async with running(slack, core):
+        reply = await slack.command("U1", "/whosin")
+        slack.fail("response_url", status=503, times=failures)
+        clicked = asyncio.create_task(slack.click("U1", reply, text="Refresh", expect_change=bool(failures)))
+        await clock.flow(lambda: len(slack.responses.statuses) == 4, most=60)
+        await clicked
+        lost = "An answer did not reach Slack" in caplog.text
+    assert slack.responses.statuses == statuses
+    assert 7 <= (clock.at - began).total_seconds() <= 10, "after 1, 2 and 4 s, each and up to one more"
+    assert reply.message.edits == (1 if failures else 0)
+    assert lost == (failures is None)
+    assert len(core.done) == 2
 
 
 @pytest.mark.parametrize("method", ["chat.postMessage", "conversations.open"])

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fakes.slack import FakeSlack
-from slack_house import RecordingCore, eventually, running, table
+from slack_house import RecordingCore, eventually, running, table, told
 
 from adapters.slack import app, incoming, socket_mode
 from adapters.slack.app import SlackPlatform
@@ -194,6 +194,30 @@ async def test_fault_38_a_command_in_hand_when_told_to_stop_is_answered_before_t
     assert len(slack.ephemeral_messages("U1")) == 1
 
 
+async def test_fault_38_an_answer_that_slack_puts_off_is_still_sent_while_it_leaves(
+    slack: FakeSlack,
+) -> None:
+    """What comes of what was in hand counts, too."""
+    go = asyncio.Event()
+
+    async def slow(command: Command) -> Message:
+        if command.clicked:
+            await go.wait()
+        return await told(command)
+
+    core = RecordingCore(answer=slow)
+    async with leaving(slack, core) as leave:
+        reply = await slack.command("U1", "/whosin")
+        slack.rate_limit("response_url", retry_after=1)
+        clicked = asyncio.create_task(slack.click("U1", reply, text="Refresh"))
+        await core.until(lambda: len(core.commands) == 2)
+        leave()
+        asyncio.get_running_loop().call_later(0.1, go.set)
+        await clicked
+    assert reply.message.edits == 1
+    assert slack.responses.statuses == [429, 200]
+
+
 async def test_fault_38_what_comes_while_it_leaves_is_left_to_slack(
     slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +245,7 @@ async def test_fault_38_what_comes_while_it_leaves_is_left_to_slack(
     assert len(core.commands) == 1
     async with running(slack, core):
         await core.until(lambda: bool(core.profiles))
+        await delivery.finished.wait()
         assert delivery.acked
     assert [profile.name for profile in core.profiles] == ["bobby"]
 
