@@ -132,6 +132,7 @@ REVOKE_KEY = Statement(
     update(tables.api_key)
     .where(tables.api_key.c.id == bindparam("the_id"), tables.api_key.c.revoked_at.is_(None))
     .values(named(tables.api_key, "revoked_at"))
+    .returning(tables.api_key.c.id)
 )
 TOUCH_KEY = Statement(
     update(tables.api_key)
@@ -353,7 +354,7 @@ class LedgerRows:
 
     def revoke_key(self, key_id: str, now: datetime) -> bool:
         """False when there is no such key that is not yet revoked."""
-        return self._sql.run(REVOKE_KEY, the_id=key_id, revoked_at=micros(now)) == 1
+        return self._sql.first(REVOKE_KEY, the_id=key_id, revoked_at=micros(now)) is not None
 
     def touch_keys(self, used: Mapping[str, datetime]) -> None:
         """When keys were last used; never backwards."""

@@ -22,7 +22,7 @@ from bot.ports import Transaction
 from storage import errors
 from storage.errors import WroteInRead
 from storage.job import Job, answer
-from storage.postgres_connection import Connection, Cutter, ask, connect, told
+from storage.postgres_connection import Connection, Cutter, ask, connect, pipelined, told
 from storage.sql import Engine, Sql
 from storage.transaction import Rows
 
@@ -135,16 +135,21 @@ class Worker:
     def _prepare(self, connection: Connection, operation: Callable[[Transaction], T], token: str) -> T:
         """Everything up to the commit; undone where it fails."""
         cursor = connection.cursor()
+        sql = Sql(cursor, Engine.POSTGRESQL, writing=True)
+        rows = Rows(sql)
         try:
-            cursor.execute("BEGIN")
-            rows = Rows(Sql(cursor, Engine.POSTGRESQL, writing=True))
-            result = operation(rows)
-            cursor.execute(MARK, (self._name, token))
-            for organization_id in sorted({event.organization_id for event in rows.ledger.owed}):
-                cursor.execute(LOCK_EVENTS, (organization_id,))
-            rows.ledger.flush()
-        except BaseException:
+            with pipelined(connection):
+                cursor.execute("BEGIN")
+                result = operation(rows)
+                cursor.execute(MARK, (self._name, token))
+                for organization_id in sorted({event.organization_id for event in rows.ledger.owed}):
+                    cursor.execute(LOCK_EVENTS, (organization_id,))
+                rows.ledger.flush()
+            sql.refuse_unmet()
+        except BaseException as error:
             _undo(connection)
+            if isinstance(error, psycopg.IntegrityError):
+                sql.refuse_unmet()  # what was written on a row that is not as it was broke another rule
             raise
         return result
 
@@ -168,8 +173,9 @@ class Worker:
             connection = self._open(job)
             cursor = connection.cursor()
             try:
-                cursor.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                return job.operation(Rows(Sql(cursor, Engine.POSTGRESQL, writing=False)))
+                with pipelined(connection):
+                    cursor.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    return job.operation(Rows(Sql(cursor, Engine.POSTGRESQL, writing=False)))
             except ReadOnlySqlTransaction as error:
                 mistake = "an operation given to Store.read tried to write; give it to Store.write"
                 raise WroteInRead(mistake) from error

@@ -79,6 +79,27 @@ def cut_off_after(connection: Connection, seconds: float) -> Iterator[None]:
         cutter.close()
 
 
+@contextmanager
+def pipelined(connection: Connection) -> Iterator[None]:
+    """Statements within it are sent without waiting for the answer to the one before, so that a server
+    some way off costs a round trip for each answer that is read and not for each statement.
+
+    Raises the first error, at the latest when it ends; what was sent after that one has not been run.
+    """
+    first: BaseException | None = None
+    try:
+        with connection.pipeline():
+            try:
+                yield
+            except BaseException as error:
+                first = error
+    except psycopg.Error as error:
+        # After an error, those behind it are each answered with one of their own.
+        raise (first or error) from (first or error).__cause__
+    if first is not None:
+        raise first
+
+
 def connect(conninfo: str, *, autocommit: bool = True) -> Connection:
     """A connection with our limits.
 

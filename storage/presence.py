@@ -49,13 +49,23 @@ SAVE_FACTS = Statement(
         tables.presence.c.version == bindparam("old_version"),
     )
     .values(named(tables.presence, *(column.name for column in facts_columns)))
-    .returning(tables.presence.c.organization_id)
+    .returning(tables.presence.c.version)
 )
+_owner = (
+    select(tables.presence.c.organization_id)
+    .where(tables.presence.c.agent_id == bindparam("agent_id"))
+    .scalar_subquery()
+)
+"""The agent's organization, found by the database, so that nobody has to wait for it."""
 PUT_LINK = upsert(
-    tables.link, change=("organization_id", "agent_id", "feed_id", "state", "since", "epoch", "seq", "weak")
+    tables.link,
+    change=("organization_id", "agent_id", "feed_id", "state", "since", "epoch", "seq", "weak"),
+    found={"organization_id": _owner},
 )
 DELETE_LINK = Statement(delete(tables.link).where(tables.link.c.identity_id == bindparam("identity_id")))
-ADD_INTERVAL = Statement(insert(tables.interval).values(named(tables.interval)))
+ADD_INTERVAL = Statement(
+    insert(tables.interval).values({**named(tables.interval), "organization_id": _owner})
+)
 _INTERVAL = ("since", "presence", "reason", "source", "note", "confirmed", "presence_since")
 CLOSE_INTERVAL = Statement(
     update(tables.interval)
@@ -140,10 +150,11 @@ class Presences:
 
     def add(self, organization_id: str, facts: Facts) -> None:
         """The facts of a new agent, their first interval opened."""
-        owner = {"agent_id": facts.agent_id, "organization_id": organization_id}
-        self._sql.run(ADD_FACTS, **owner, **facts_values(facts, facts.version))
-        self._sql.run(ADD_INTERVAL, **owner, ended_at=None, **interval_values(facts.interval))
-        self._save_links(organization_id, facts.agent_id, (), facts.links)
+        agent_id = facts.agent_id
+        stored = facts_values(facts, facts.version)
+        self._sql.run(ADD_FACTS, agent_id=agent_id, organization_id=organization_id, **stored)
+        self._sql.run(ADD_INTERVAL, agent_id=agent_id, ended_at=None, **interval_values(facts.interval))
+        self._save_links(agent_id, (), facts.links)
 
     def save(self, before: Facts, after: Facts, intervals: Sequence[Interval]) -> Facts:
         """See `bot.ports.PresenceStore`. Where a clock was set back, the interval answered begins with
@@ -153,23 +164,20 @@ class Presences:
             raise ValueError("the facts are in another interval than the last one opened")
         kept = _tiled(before.interval, intervals)
         saved = replace(after, version=before.version + 1, interval=kept[-1])
-        record = self._sql.first(
+        self._sql.must(
             SAVE_FACTS,
+            Conflict("The agent's presence has just changed, so nothing was done. Look again."),
             the_agent=after.agent_id,
             old_version=before.version,
             **facts_values(saved, saved.version),
         )
-        if record is None:
-            raise Conflict("The agent's presence has just changed, so nothing was done. Look again.")
         if intervals:
-            self._save_intervals(record[0], after.agent_id, before.interval, kept)
+            self._save_intervals(after.agent_id, before.interval, kept)
         if before.links is not after.links:
-            self._save_links(record[0], after.agent_id, before.links, after.links)
+            self._save_links(after.agent_id, before.links, after.links)
         return saved
 
-    def _save_intervals(
-        self, organization_id: str, agent_id: str, open_one: Interval, kept: Sequence[Interval]
-    ) -> None:
+    def _save_intervals(self, agent_id: str, open_one: Interval, kept: Sequence[Interval]) -> None:
         ends = [micros(interval.since) for interval in kept[1:]]
         if kept[0] is open_one:
             self._sql.run(CLOSE_INTERVAL, the_agent=agent_id, ended_at=ends[0])
@@ -177,17 +185,9 @@ class Presences:
             end = ends[0] if ends else None
             self._sql.run(REPLACE_INTERVAL, the_agent=agent_id, ended_at=end, **interval_values(kept[0]))
         for interval, ended_at in zip(kept[1:], (*ends[1:], None), strict=False):  # one interval: none to add
-            self._sql.run(
-                ADD_INTERVAL,
-                agent_id=agent_id,
-                organization_id=organization_id,
-                ended_at=ended_at,
-                **interval_values(interval),
-            )
+            self._sql.run(ADD_INTERVAL, agent_id=agent_id, ended_at=ended_at, **interval_values(interval))
 
-    def _save_links(
-        self, organization_id: str, agent_id: str, before: Sequence[Link], after: Sequence[Link]
-    ) -> None:
+    def _save_links(self, agent_id: str, before: Sequence[Link], after: Sequence[Link]) -> None:
         gone = {link.identity_id: link for link in before}
         for link in after:
             if gone.pop(link.identity_id, None) == link:
@@ -195,7 +195,6 @@ class Presences:
             self._sql.run(
                 PUT_LINK,
                 identity_id=link.identity_id,
-                organization_id=organization_id,
                 agent_id=agent_id,
                 feed_id=link.feed_id,
                 state=link.state.value,

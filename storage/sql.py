@@ -4,7 +4,7 @@ Core spends more on building and compiling a statement than SQLite on running it
 group commit wins; so it is asked once, at a statement's first use.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -134,15 +134,17 @@ def upsert(
     *,
     change: Sequence[str] = (),
     where: Callable[[Any], ColumnElement[bool]] | None = None,
+    found: Mapping[str, Any] | None = None,
 ) -> Statement:
-    """Insert a row of all columns ; where its key exists, change the columns named.
+    """Insert a row of all columns; where its key exists, change the columns named. The values are
+    parameters, but for columns that the database is to find by an expression.
 
     `where` answers, given the row that would be inserted, whether to change. RETURNING yields one
     record if a row was inserted or changed, none otherwise.
     """
 
     def build(engine: Engine) -> ClauseElement:
-        insert = _insert(engine, table).values(named(table))
+        insert = _insert(engine, table).values({**named(table), **(found or {})})
         key = list(table.primary_key.columns)
         if not change:
             insert = insert.on_conflict_do_nothing(index_elements=key)
@@ -169,6 +171,8 @@ class Cursor(Protocol):
     """What both drivers' cursors have in common. The result may be the cursor itself."""
 
     @property
+    def connection(self) -> Any: ...
+    @property
     def rowcount(self) -> int: ...
     def execute(self, sql: str, values: Any = ..., /) -> Any: ...
     def executemany(self, sql: str, rows: Any, /) -> Any: ...
@@ -177,12 +181,17 @@ class Cursor(Protocol):
 
 
 class Sql:
-    """Runs statements on one cursor, inside whatever transaction that is in."""
+    """Runs statements on one cursor, inside whatever transaction that is in.
 
-    __slots__ = ("_cursor", "engine", "writing")
+    PostgreSQL's answers are not waited for before one is read: what takes none costs no round trip, and
+    its error comes with a later statement or at the end.
+    """
+
+    __slots__ = ("_cursor", "_musts", "engine", "writing")
 
     def __init__(self, cursor: Cursor, engine: Engine, *, writing: bool) -> None:
         self._cursor = cursor
+        self._musts: list[tuple[Cursor, Exception]] = []
         self.engine = engine
         self.writing = writing
 
@@ -204,10 +213,27 @@ class Sql:
         records = self.all(statement, **values)
         return records[0] if records else None
 
-    def run(self, statement: Statement, **values: Any) -> int:
-        """How many rows it changed."""
+    def run(self, statement: Statement, **values: Any) -> None:
+        """Nobody asks what came of it."""
         self._execute(statement, values)
-        return self._cursor.rowcount
+
+    def must(self, statement: Statement, refusal: Exception, **values: Any) -> None:
+        """Run a statement with RETURNING that must change a row: where it changes none, the transaction
+        ends with the refusal, at once or, with PostgreSQL, when its store asks (`refuse_unmet`)."""
+        if self.engine is Engine.SQLITE:
+            if self.first(statement, **values) is None:
+                raise refusal
+            return
+        cursor = self._cursor.connection.cursor()  # of its own, because it keeps the answer
+        compiled = statement.compiled(self.engine)
+        cursor.execute(compiled.sql, compiled.values(values))
+        self._musts.append((cursor, refusal))
+
+    def refuse_unmet(self) -> None:
+        """Raises the refusal of the first that changed no row, of those that were answered."""
+        for cursor, refusal in self._musts:
+            if cursor.rowcount == 0:
+                raise refusal
 
     def many(self, statement: Statement, rows: Sequence[dict[str, Any]]) -> None:
         """Once for each of the rows."""

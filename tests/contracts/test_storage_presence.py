@@ -105,6 +105,20 @@ async def test_facts_saved_on_an_old_version_conflict_and_change_nothing(store: 
         await store.write(lambda tx: tx.presence.save(stranger, stranger, []))
 
 
+async def test_facts_saved_on_an_old_version_conflict_whatever_else_would_be_wrong_with_them(
+    store: Store,
+) -> None:
+    """The interval that they would close began after its end, by another one's clock."""
+    small = await filled(store)
+    agent_id = small.agents[0].id
+    first = await facts_of(store, agent_id)
+    saved = await store.write(changing(agent_id, small.organization_id, 7200))
+    late, intervals = toggled(first, START + HOUR)
+    with pytest.raises(Conflict, match="presence has just changed"):
+        await store.write(lambda tx: tx.presence.save(first, late, intervals))
+    assert await facts_of(store, agent_id) == saved
+
+
 async def test_no_update_is_lost_among_32_writers(store: Store) -> None:
     """Each reads, and saves in another transaction; whoever comes too late reads again. So there are
     as many versions as writers who were told that theirs was kept."""
