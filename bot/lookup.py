@@ -1,20 +1,98 @@
 """Finding what a person named: agents by mention or name, teams, skills, time zones."""
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from zoneinfo import available_timezones
 
 from bot.commands import BY_NAME, Kind, quoted
+from bot.config.values import NO_ZONES
 from bot.core import Rollcall
 from bot.domain.agent import Agent
 from bot.domain.errors import BadInput, NotFound
+
+ABBREVIATIONS: Mapping[str, tuple[str, ...]] = {
+    "west": ("Europe/Lisbon",),
+    "bst": ("Europe/London",),
+    "ist": ("Asia/Kolkata", "Europe/Dublin"),
+    "cest": ("Europe/Berlin", "Europe/Paris"),
+    "mez": ("Europe/Berlin",),
+    "mesz": ("Europe/Berlin",),
+    "eest": ("Europe/Helsinki", "Europe/Athens"),
+    "msk": ("Europe/Moscow",),
+    "et": ("America/New_York",),
+    "edt": ("America/New_York",),
+    "ct": ("America/Chicago",),
+    "cst": ("America/Chicago", "Asia/Shanghai"),
+    "cdt": ("America/Chicago",),
+    "mt": ("America/Denver",),
+    "mdt": ("America/Denver",),
+    "pt": ("America/Los_Angeles",),
+    "pst": ("America/Los_Angeles", "Asia/Manila"),
+    "pdt": ("America/Los_Angeles",),
+    "brt": ("America/Sao_Paulo",),
+    "gst": ("Asia/Dubai",),
+    "pkt": ("Asia/Karachi",),
+    "sgt": ("Asia/Singapore",),
+    "hkt": ("Asia/Hong_Kong",),
+    "jst": ("Asia/Tokyo",),
+    "kst": ("Asia/Seoul",),
+    "sast": ("Africa/Johannesburg",),
+    "aest": ("Australia/Sydney", "Australia/Brisbane"),
+    "aedt": ("Australia/Sydney",),
+    "nzst": ("Pacific/Auckland",),
+    "nzdt": ("Pacific/Auckland",),
+}
+"""Where people write such a zone; those that are IANA names themselves are not among them."""
+ALL_YEAR: Mapping[int, str] = {
+    -660: "Pacific/Pago_Pago",
+    -600: "Pacific/Honolulu",
+    -540: "Pacific/Gambier",
+    -480: "Pacific/Pitcairn",
+    -420: "America/Phoenix",
+    -360: "America/Costa_Rica",
+    -300: "America/Bogota",
+    -240: "America/Puerto_Rico",
+    -180: "America/Sao_Paulo",
+    -120: "America/Noronha",
+    -60: "Atlantic/Cape_Verde",
+    0: "Atlantic/Reykjavik",
+    60: "Africa/Lagos",
+    120: "Africa/Johannesburg",
+    180: "Africa/Nairobi",
+    210: "Asia/Tehran",
+    240: "Asia/Dubai",
+    270: "Asia/Kabul",
+    300: "Asia/Karachi",
+    330: "Asia/Kolkata",
+    345: "Asia/Kathmandu",
+    360: "Asia/Dhaka",
+    390: "Asia/Yangon",
+    420: "Asia/Bangkok",
+    480: "Asia/Singapore",
+    540: "Asia/Tokyo",
+    570: "Australia/Darwin",
+    600: "Australia/Brisbane",
+    660: "Pacific/Guadalcanal",
+    720: "Pacific/Tarawa",
+    780: "Pacific/Tongatapu",
+    840: "Pacific/Kiritimati",
+}
+"""Minutes ahead of UTC, and a city whose clocks are so far ahead in every season."""
+_OFFSET = re.compile(r"(?:utc|gmt)?\s*([+-])\s*(\d{1,2})(?::?(\d\d))?", re.IGNORECASE | re.ASCII)
 
 
 @cache
 def zones() -> tuple[str, ...]:
     """All IANA time zones, read once, when first asked for."""
-    return tuple(sorted(available_timezones()))
+    return tuple(sorted(available_timezones() - NO_ZONES))
+
+
+@cache
+def _places() -> tuple[str, ...]:
+    """The zones that are offered. `Etc/GMT+2` is two hours *behind* UTC, and never what is meant."""
+    return tuple(zone for zone in zones() if not re.match(r"Etc/|GMT[+-]?\d", zone))
 
 
 def find_agent(core: Rollcall, workspace_id: str, named: str, *, exact: bool = False) -> Agent:
@@ -59,7 +137,7 @@ def suggest(core: Rollcall, command: str, parameter: str, typed: str) -> Sequenc
         names = sorted({agent.name for agent in core.roster.everyone()}, key=str.casefold)
         pairs = [(name, name) for name in names]
     elif kind is Kind.ZONE:
-        pairs = [(zone, zone) for zone in zones()]
+        pairs = [(zone, zone) for zone in _places()]
     else:
         return ()
     wanted = typed.strip().casefold().replace(" ", "_" if kind is Kind.ZONE else " ")
@@ -69,11 +147,14 @@ def suggest(core: Rollcall, command: str, parameter: str, typed: str) -> Sequenc
 
 
 def near_zones(typed: str) -> list[str]:
-    """Zones that what was typed may mean: a city, or a slip of the finger."""
+    """Zones that what was typed may mean: an abbreviation, a city, or a slip of the finger."""
     city = typed.strip().lower().replace(" ", "_").rpartition("/")[2]
+    if city in ABBREVIATIONS:
+        return list(ABBREVIATIONS[city])
     by_city: dict[str, str] = {}
-    for zone in zones():
-        by_city.setdefault(zone.rpartition("/")[2].lower(), zone)
+    for zone in _places():
+        if "/" in zone:
+            by_city.setdefault(zone.rpartition("/")[2].lower(), zone)
     return [by_city[near] for near in difflib.get_close_matches(city, by_city, n=2, cutoff=0.7)]
 
 
@@ -83,9 +164,23 @@ def find_zone(typed: str) -> str:
     zone = by_lower.get(typed.strip().lower().replace(" ", "_"))
     if zone is not None:
         return zone
+    offset = _OFFSET.fullmatch(typed.strip())
+    if offset:
+        raise BadInput(_offset_refused(typed, offset), field="zone")
     near = near_zones(typed)
     if near:
         hint = f"Did you mean {' or '.join(f'`{zone}`' for zone in near)}?"
     else:
         hint = "Type a continent and a large city near you, as in `/presence timezone Europe/Berlin`."
     raise BadInput(f"I don't know the time zone `{quoted(typed)}`. {hint}", field="zone")
+
+
+def _offset_refused(typed: str, offset: re.Match[str]) -> str:
+    """An offset is none for long where clocks change, and its sign is read both ways."""
+    sign, hours, minutes = offset.groups(default="0")
+    city = ALL_YEAR.get((int(hours) * 60 + int(minutes)) * (-1 if sign == "-" else 1))
+    there = f"`/presence timezone {city}`, which is at that offset all year" if city else ""
+    return (
+        f"`{quoted(typed)}` is an offset, and clocks change. Type a large city near you, as in "
+        f"{there or '`/presence timezone Europe/Berlin`'}."
+    )

@@ -18,6 +18,7 @@ from bot.commands import GROUP, names_on, read_line
 from bot.domain.agent import Identity, Workspace
 from bot.domain.errors import UnknownCommand
 from bot.domain.facts import Seen
+from bot.lookup import find_zone
 from bot.message import Button, Line, Message, Strong, Tone
 from bot.ports import AsgiApp, Command, Core, Person, Profile, Sighting, Undeliverable
 
@@ -175,12 +176,8 @@ class ConsolePlatform:
 
     async def _moved(self, person: str, zone: str) -> None:
         """Clock times are shown in the zone in which they are read."""
-        typed = zone.strip().replace(" ", "_").lower()
-        found = await self.core.suggest("presence timezone", "zone", zone)
-        exact = next((value for _, value in found if value.lower() == typed), None)
-        if exact is not None:
-            self._zones[person] = exact
-            await self.core.put_setting(_zone_key(person), exact)
+        self._zones[person] = find_zone(zone)
+        await self.core.put_setting(_zone_key(person), self._zones[person])
 
     # --- showing ---
 

@@ -26,11 +26,24 @@ def _duration(value: object) -> object:
     return value
 
 
-def _zone(value: str) -> str:
+NO_ZONES = frozenset({"localtime", "Factory", "posixrules", "posix", "right"})
+"""Files and folders beside the zones of a machine that read like one: its own setting, a placeholder, the
+zones once more."""
+
+
+def known_zone(name: str | None) -> str | None:
+    """The IANA zone of that name, or None where there is none."""
+    if not name or name.partition("/")[0] in NO_ZONES:
+        return None
     try:
-        ZoneInfo(value)
+        return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("write an IANA time zone such as Europe/Berlin") from None
+        return None
+
+
+def _zone(value: str) -> str:
+    if known_zone(value) is None:
+        raise ValueError("write an IANA time zone such as Europe/Berlin")
     return value
 
 

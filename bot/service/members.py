@@ -6,12 +6,12 @@ Each function is one operation on one transaction.
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.config import Config
+from bot.config.values import known_zone
 from bot.domain.agent import Agent, Identity, Role, Skill, Team, Workspace
 from bot.domain.errors import NotFound
 from bot.domain.events import AuditEntry, Event
@@ -137,16 +137,6 @@ def _brought_back(
     begun = begin_again(facts, now)
     _announce(tx, agent, "agent.enrolled", actor, now)
     return agent, tx.presence.save(facts, begun, [begun.interval])
-
-
-def known_zone(name: str | None) -> str | None:
-    """The IANA zone as a platform gives it, or None where there is none by that name."""
-    if not name:
-        return None
-    try:
-        return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def with_profile(agent: Agent, identity: Identity, profile: Profile) -> Agent:

@@ -1,0 +1,82 @@
+"""Time zones as people name them, and names that look like zones and are none."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from desk import open_team, read
+
+from bot.config.values import known_zone
+from bot.domain.errors import BadInput
+from bot.lookup import ABBREVIATIONS, ALL_YEAR, find_zone, suggest
+
+
+def refusal(typed: str) -> str:
+    """What is said of a time zone that there is not."""
+    with pytest.raises(BadInput) as refused:
+        find_zone(typed)
+    return refused.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("typed", "city"),
+    [
+        ("GMT+2", "Africa/Johannesburg"),
+        ("utc + 2", "Africa/Johannesburg"),
+        ("UTC-03:00", "America/Sao_Paulo"),
+        ("+5:30", "Asia/Kolkata"),
+        ("-0800", "Pacific/Pitcairn"),
+    ],
+)
+def test_an_offset_is_answered_with_a_city_on_the_right_side_of_the_world(typed: str, city: str) -> None:
+    """`Etc/GMT+2` is two hours behind UTC, and whoever takes it is back four hours late."""
+    told = refusal(typed)
+    assert f"`/presence timezone {city}`" in told
+    assert "Etc/" not in told
+
+
+@pytest.mark.parametrize("typed", ["GMT+25", "+99", "utc+14:59", "gmt2"])
+def test_an_offset_that_is_nowhere_names_no_offset_either(typed: str) -> None:
+    """A city all the same."""
+    assert "Etc/" not in refusal(typed)
+
+
+def test_the_cities_for_offsets_are_at_them_in_every_season() -> None:
+    """Else the example would be wrong for half of the year."""
+    for minutes, city in ALL_YEAR.items():
+        for month in (1, 7):
+            at = datetime(2026, month, 1, tzinfo=UTC).astimezone(ZoneInfo(city))
+            assert at.utcoffset() == timedelta(minutes=minutes), city
+
+
+def test_an_abbreviation_is_answered_with_where_it_is_written() -> None:
+    """And what it offers exists; an abbreviation that IANA knows is taken as it is."""
+    assert refusal("CEST").endswith("Did you mean `Europe/Berlin` or `Europe/Paris`?")
+    assert "America/New_York" in refusal("edt")
+    known = available_timezones()
+    assert all(zone in known for offered in ABBREVIATIONS.values() for zone in offered)
+    assert not {name.lower() for name in known} & set(ABBREVIATIONS)
+
+
+async def test_no_offset_is_offered_while_typing() -> None:
+    """The list under the cursor is a suggestion too."""
+    team = await open_team()
+    for typed in ("gmt", "GMT+2", "etc", "+2"):
+        offered = [zone for _, zone in suggest(team.desk.core, "presence timezone", "zone", typed)]
+        assert [zone for zone in offered if "GMT+" in zone or zone.startswith("Etc/")] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["localtime", "Factory", "posixrules", "posix/Europe/Berlin", "right/Europe/Berlin"]
+)
+async def test_a_file_that_only_looks_like_a_zone_is_none(name: str) -> None:
+    """Neither by a command nor in a platform's profile nor in the configuration."""
+    assert known_zone(name) is None
+    with pytest.raises(BadInput):
+        find_zone(name)
+    team = await open_team()
+    await team.type("U1", "/available", name="Maria", zone=name)
+    assert team.row("Maria").agent.zone is None
+    assert "I don't know the time zone" in read(
+        await team.type("U1", f"/presence timezone {name}", name="Maria", zone=None)
+    )
