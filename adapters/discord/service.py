@@ -274,7 +274,7 @@ class DiscordService:
             channel = await connection.create_dm(discord.Object(int(identity.external_id)))
             return await self._say(channel, message, workspace.external_id, nonce)
 
-        return await self._delivered(send)
+        return await self._delivered(connection, send)
 
     async def post(self, channel: str, message: Message) -> str:
         """`channel` is `guild/channel`, by their ids. Raises Undeliverable or RetryLater."""
@@ -285,12 +285,14 @@ class DiscordService:
             )
         connection = self._ready_connection()
         place = connection.get_partial_messageable(int(channel_id), guild_id=int(guild_id))
-        return await self._delivered(lambda nonce: self._say(place, message, "", nonce))
+        return await self._delivered(connection, lambda nonce: self._say(place, message, "", nonce))
 
     def _ready_connection(self) -> Connection:
-        if self._connection is None or not self._connection.established:
+        connection = self._connection
+        # A client stays here after its end, until the next one takes its place.
+        if connection is None or connection.is_closed() or not connection.established:
             raise RetryLater
-        return self._connection
+        return connection
 
     async def _say(
         self, place: discord.abc.Messageable, message: Message, guild_id: str, nonce: str
@@ -300,7 +302,9 @@ class DiscordService:
         silent = discord.AllowedMentions.none()
         return await place.send(embed=embed_of(message), allowed_mentions=silent, nonce=nonce, **options)
 
-    async def _delivered(self, send: Callable[[str], Awaitable[discord.Message]]) -> str:
+    async def _delivered(
+        self, connection: Connection, send: Callable[[str], Awaitable[discord.Message]]
+    ) -> str:
         """The id of what was sent. By the nonce Discord itself knows the second of two that are one, so that
         what got no answer is sent again."""
         nonce = secrets.token_hex(12)
@@ -319,6 +323,11 @@ class DiscordService:
             raise RetryLater from None
         except UNANSWERED as trouble:
             log.warning("a message was not sent: %s", in_short(trouble))
+            raise RetryLater from None
+        except RuntimeError:
+            # aiohttp's "Session is closed", where the client ended between two steps of this.
+            if not connection.is_closed():
+                raise
             raise RetryLater from None
         return str(sent.id)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from discord_adapter.house import RecordingCore, asking, at_work, running
+from discord_adapter.house import HurriedClock, RecordingCore, asking, at_work, running
 from fakes.discord_server import FakeDiscord
 
 from adapters.discord.invite import application_id_of, invite_url
@@ -82,6 +84,40 @@ async def test_before_it_is_connected_messages_wait() -> None:
         async with running(fake, core) as service:
             with pytest.raises(RetryLater):
                 await service.post(f"{guild.id}/1", asking())
+
+
+async def test_between_two_clients_messages_wait() -> None:
+    """An event that breaks discord.py ends its client; the next one comes after a pause."""
+    core = RecordingCore(HurriedClock(1))
+    async with at_work(core) as (fake, guild, service):
+        maria = fake.add_member(guild, "maria")
+        home = Workspace(f"ws_{guild.id}", "org", "discord", str(guild.id), "Acme")
+        ended = service._connection
+        assert ended is not None
+        fake.gateway.dispatch("GUILD_MEMBERS_CHUNK", {"guild_id": "no number"}, guild_id=guild.id)
+        await core.until(lambda: core.feed(guild).state == "down", "a lost feed")
+        await fake.disconnected()
+        await ended.close()
+        assert service._connection is ended
+        with pytest.raises(RetryLater):
+            service._ready_connection()
+        with pytest.raises(RetryLater):
+            await service.post(f"{guild.id}/{next(iter(guild.channels))}", asking())
+        with pytest.raises(RetryLater):
+            await service.send_direct(Identity("idn", home.id, "discord", str(maria.id)), home, asking())
+        assert not fake.calls("POST", "/channels/*/messages")
+
+
+async def test_a_client_that_ends_in_the_middle_of_sending_lets_the_message_wait() -> None:
+    core = RecordingCore(HurriedClock(1))
+    async with at_work(core) as (fake, guild, service):
+        route = "POST /channels/*/messages"
+        fake.slow(route, 60)
+        sending = asyncio.create_task(service.post(f"{guild.id}/{next(iter(guild.channels))}", asking()))
+        await fake.until(lambda: bool(fake.calls("POST", "/channels/*/messages")), "a message on its way")
+        fake.gateway.dispatch("GUILD_MEMBERS_CHUNK", {"guild_id": "no number"}, guild_id=guild.id)
+        with pytest.raises(RetryLater):
+            await sending
 
 
 def test_the_invitation_asks_for_what_is_needed() -> None:

@@ -71,7 +71,8 @@ Handler = Callable[..., Awaitable[object]]
 class Desk:
     """Takes every request: records it, lets ordered faults happen, and hands it to the handler of its route.
 
-    `authorized` says whether an Authorization header is the bot's; `changed` is called after every request.
+    `authorized` says whether an Authorization header is the bot's; `changed` is called when a
+    request has come in and when it was answered.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Desk:
         call = Call(request.method, request.path.removeprefix(PREFIX), dict(request.query))
         call.reason = request.headers.get("X-Audit-Log-Reason")
         self.calls.append(call)
+        self._changed()
         fault = None
         try:
             await self._read(call, request)
