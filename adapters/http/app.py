@@ -31,7 +31,7 @@ from adapters.http.health import Health
 from adapters.http.incoming import LARGEST_BODY, decoded
 from adapters.http.metrics import CONTENT_TYPE, Metrics
 from adapters.http.problems import Fault, Problem
-from adapters.http.refusals import forbid_unless, problem_of, too_large
+from adapters.http.refusals import forbid_unless, problem_of, too_large, wrong_method
 from adapters.http.routes import Routes
 from bot.core import Rollcall
 from bot.ports import AsgiApp
@@ -148,7 +148,9 @@ class Front:
             if page is None and asked.path != AVAILABILITY:
                 return await self._cold(scope, receive, send, asked, allowed)
             if page is None or asked.method not in ("GET", "HEAD"):
-                raise Problem("method_not_allowed", "Only GET works here.", headers=[(b"allow", allowed)])
+                wrong = problem_answer(wrong_method(asked), asked.request_id)
+                wrong.headers.append((b"allow", allowed))
+                return await _send(send, wrong, asked)
             return await _send(send, await page(asked), asked)
 
     def _allowed(self, asked: Asked) -> bytes:

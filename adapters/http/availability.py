@@ -16,7 +16,7 @@ from adapters.http.documents import (
     routable_agent,
     trouble_body,
 )
-from adapters.http.incoming import nearest, query_of, whole_number
+from adapters.http.incoming import echoed, nearest, query_of, whole_number
 from adapters.http.problems import Fault, Problem
 from bot.core import Rollcall
 from bot.domain.facts import Presence
@@ -101,7 +101,7 @@ def known_skills(core: Rollcall, slugs: list[str]) -> tuple[str, ...]:
 
 
 def _no_such(what: str, slug: str, known: list[str]) -> Problem:
-    shown = slug if len(slug) <= 40 else slug[:39] + "…"
+    shown = echoed(slug)
     near = nearest(slug, known)
     if near:
         hint = f"Did you mean {near}?"
@@ -111,7 +111,7 @@ def _no_such(what: str, slug: str, known: list[str]) -> Problem:
         hint = f"There is none yet; see [[{what}]] in the configuration."
     return Problem(
         "bad_value",
-        f"There is no {what} {shown}. {hint}",
+        f"There is no {what} {shown}. {hint}" if shown else f"{what} is empty. {hint}",
         [Fault(what, f"the slug of a {what}", near or next(iter(sorted(known)), ""), "query")],
     )
 

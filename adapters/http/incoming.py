@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from adapters.http.problems import Fault, Problem, bad_value
+from bot.message import words
 
 LARGEST_BODY = 64 * 1024
 LONGEST_QUERY = 4096
@@ -74,7 +75,7 @@ def query_of(raw: bytes, known: Collection[str], repeatable: Collection[str] = (
 
 
 def _unknown(name: str, known: Collection[str]) -> Problem:
-    shown = name if len(name) <= 40 else name[:39] + "…"
+    shown = echoed(name)
     near = nearest(name, known)
     if near:
         hint = f"did you mean {near}?"
@@ -84,9 +85,14 @@ def _unknown(name: str, known: Collection[str]) -> Problem:
         hint = "this takes none."
     return Problem(
         "unknown_parameter",
-        f"There is no query parameter {shown}; {hint}",
+        f"There is no query parameter {shown}; {hint}" if shown else f"A query parameter has no name; {hint}",
         [Fault(shown, "a known query parameter", near, "query")],
     )
+
+
+def echoed(text: str) -> str:
+    """What somebody sent, fit to be told back: nothing invisible in it, and not long."""
+    return words(text, 40)
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -133,8 +139,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)[:40]
-        raise Problem("bad_json", f"{twice!r} stands twice in one object; keep one.")
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Problem("bad_json", f"The name {echoed(twice)} stands twice in one object; keep one.")
     return found
 
 
@@ -158,11 +164,11 @@ def _fraction(text: str) -> float:
 def _refuse_controls(value: Any, path: str) -> None:
     if isinstance(value, str):
         if _CONTROLS.search(value):
-            raise bad_value(path or "body", "text without control characters")
+            raise bad_value(echoed(path) or "body", "text without control characters")
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             if _CONTROLS.search(name):
-                raise bad_value(path or "body", "an object whose names hold no control characters")
+                raise bad_value(echoed(path) or "body", "an object whose names hold no control characters")
             _refuse_controls(inner, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for index, inner in enumerate(value):

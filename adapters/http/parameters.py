@@ -39,16 +39,14 @@ AgentName = Annotated[
 System = Annotated[
     str,
     Path(
-        description="the name of a system: up to 32 small letters, digits and hyphens",
+        description="the name of a system: up to 32 small letters, digits and hyphens, the first no hyphen",
         examples=["chatwoot"],
         pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
     ),
 ]
 Team = Annotated[str | None, Query(description="the slug of a team", examples=["support"])]
 OneSkill = Annotated[str | None, Query(description="the slug of a skill", examples=["french"])]
-ManySkills = Annotated[
-    list[str], Query(description="the slug of a skill; repeat it for more", examples=["french"])
-]
+ManySkills = Annotated[list[str], Query(description="the slug of a skill", examples=["french"])]
 PresenceName = Annotated[
     Literal["available", "away", "offline"] | None,
     Query(description="available, away or offline", examples=["available"]),
@@ -75,7 +73,7 @@ class ExternalIdBody(Body):
     external_id: Annotated[
         StrictStr,
         Field(
-            description="1 to 128 characters without spaces and slashes",
+            description="text of 1 to 128 characters without spaces and slashes",
             examples=["42"],
             pattern=r"^[^\s/]{1,128}$",
         ),
@@ -83,12 +81,14 @@ class ExternalIdBody(Body):
 
 
 class LoadBody(Body):
-    """Units of work that another system says an agent holds."""
+    """Units of work that another system says an agent holds: of the instant `as_of` (left out: now), and
+    counted from then for `ttl_s`."""
 
     source: Annotated[
         StrictStr,
         Field(
-            description="the reporting system: up to 64 small letters, digits, dots and hyphens",
+            description="the name of the reporting system: up to 64 small letters, digits, dots and hyphens, "
+            "the first a letter or digit",
             examples=["chatwoot"],
             pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$",
         ),
@@ -100,14 +100,14 @@ class LoadBody(Body):
         AwareDatetime | None,
         BeforeValidator(lambda value: value if value is None else _written(value)),
         Field(
-            description="the instant of the report, with its offset, not in the future; left out: now",
+            description="an instant with its offset, not in the future",
             examples=["2026-11-02T09:00:00Z"],
         ),
     ] = None
     ttl_s: Annotated[
         StrictInt,
         Field(
-            description=f"how many seconds it counts from as_of: a whole number from 1 to {LONGEST_LOAD}",
+            description=f"a whole number of seconds from 1 to {LONGEST_LOAD}",
             examples=[300],
             ge=1,
             le=LONGEST_LOAD,

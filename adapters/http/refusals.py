@@ -2,12 +2,13 @@
 
 import logging
 
+import msgspec
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from adapters.http.exchange import Asked
-from adapters.http.incoming import LARGEST_BODY, nearest
+from adapters.http.incoming import LARGEST_BODY, echoed, nearest
 from adapters.http.problems import Fault, Problem, sentence
 from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound, RollcallError, Unavailable
 
@@ -27,9 +28,11 @@ def problem_of(error: Exception, asked: Asked, route: APIRoute | None = None) ->
         return _refused(error)
     if isinstance(error, HTTPException):
         if error.status_code == 405:
-            return Problem("method_not_allowed", "That can't be done here; Allow names what can.")
+            return wrong_method(asked)
         if error.status_code == 404:
-            return Problem("not_found", "There is nothing at this address. /openapi.json lists them all.")
+            return Problem(
+                "not_found", "There is nothing at this address. /openapi.json lists what there is."
+            )
         return Problem("bad_request", "The request can't be read.")
     log.error("a request failed", exc_info=error, extra={"request_id": asked.request_id})
     return Problem(
@@ -43,6 +46,13 @@ def too_large(announced: int = 0) -> Problem:
     take the answer from the client's hands; only what is absurdly large is hung up on."""
     headers = [(b"connection", b"close")] if announced > WORTH_DROPPING else []
     return Problem("too_large", f"The body may have at most {LARGEST_BODY} bytes.", headers=headers)
+
+
+def wrong_method(asked: Asked) -> Problem:
+    """Something is there, but not for this method; whoever answers it adds Allow."""
+    return Problem(
+        "method_not_allowed", f"{asked.method} does not work here; the header Allow names what does."
+    )
 
 
 def forbid_unless(asked: Asked, scope: str) -> None:
@@ -69,23 +79,30 @@ def _refused(error: RollcallError) -> Problem:
 def _invalid(error: RequestValidationError, route: APIRoute | None) -> Problem:
     """FastAPI's findings in our words: the rule and the example stand where the parameter is declared."""
     rules = {} if route is None else _rules(route)
-    faults = []
+    faults: list[Fault] = []
+    sentences: list[str] = []
     for found in error.errors():
         where, *steps = (str(step) for step in found["loc"])
         field = ".".join(steps) or "body"
         rule, example = rules.get((where, steps[0] if steps else ""), ("", ""))
         if found["type"] == "extra_forbidden":
-            known = [name for place, name in rules if place == "body"]
+            known = sorted(name for place, name in rules if place == "body")
             near = nearest(field, known)
-            rule = f"left out: there is no such field, known are {', '.join(sorted(known))}"
-            faults.append(Fault(field[:40], rule, near))
-        elif found["type"] == "missing" and steps:
-            faults.append(Fault(field, f"there: {rule}" if rule else "there", example, where))
+            hint = f"did you mean {near}?" if near else f"known here: {', '.join(known)}."
+            shown = echoed(field)
+            sentences.append(
+                f"There is no field {shown}; {hint}" if shown else f"A field has no name: {hint}"
+            )
+            faults.append(Fault(shown, "a known field", near))
+            continue
+        if found["type"] == "missing" and steps:
+            faults.append(Fault(field, f"given, and {rule}", example, where))
         elif not steps:
-            faults.append(Fault("body", "a JSON object", example, where))
+            faults.append(Fault("body", "a JSON object", _body_example(route), where))
         else:
             faults.append(Fault(field, rule or str(found["msg"]), example, where))
-    return Problem("bad_value", sentence(faults[0].field, faults[0].rule, faults[0].example), faults)
+        sentences.append(sentence(faults[-1].field, faults[-1].rule, faults[-1].example))
+    return Problem("bad_value", sentences[0], faults)
 
 
 def _rules(route: APIRoute) -> dict[tuple[str, str], tuple[str, str]]:
@@ -99,6 +116,13 @@ def _rules(route: APIRoute) -> dict[tuple[str, str], tuple[str, str]]:
         for name, info in getattr(body.field_info.annotation, "model_fields", {}).items():
             rules["body", name] = _rule(info)
     return rules
+
+
+def _body_example(route: APIRoute | None) -> str:
+    told = (route.openapi_extra or {}).get("requestBody") if route is not None else None
+    return (
+        "" if told is None else msgspec.json.encode(told["content"]["application/json"]["example"]).decode()
+    )
 
 
 def _rule(info: object) -> tuple[str, str]:

@@ -200,7 +200,8 @@ class Routes:
         team: Team = None,
         skill: ManySkills = [],  # noqa: B006  # FastAPI's way of saying "none"; never changed
     ) -> Response:
-        """Whether the agent may be offered new work now (for a team, with skills), and why not."""
+        """Whether the agent may be offered new work now (for a team, with one skill or several: repeat
+        `skill`), and why not."""
         asked: Asked = request.scope["rollcall"]
         core = self._core
         skills = known_skills(core, skill)
@@ -217,7 +218,7 @@ class Routes:
         if as_of > asked.now + AHEAD:
             raise bad_value("as_of", "an instant that is not in the future", _iso(asked.now))
         if expires_at < asked.now:
-            raise bad_value("as_of", "younger than ttl_s, or the report counts no longer", _iso(asked.now))
+            raise bad_value("as_of", f"at most {report.ttl_s} s ago, as ttl_s says", _iso(asked.now))
         load = Load(agent.id, report.source, report.units, min(as_of, asked.now), expires_at)
         kept = await self._core.put_load(load)
         asked.now = self._core.clock.now()

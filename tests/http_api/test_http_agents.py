@@ -193,7 +193,7 @@ async def test_a_report_of_nothing_makes_the_load_known() -> None:
 @pytest.mark.parametrize(
     ("body", "field", "told"),
     [
-        ({"units": 1}, "source", "source must be there"),
+        ({"units": 1}, "source", "source must be given"),
         ({"source": "Chat Woot", "units": 1}, "source", "small letters"),
         ({"source": "x", "units": True}, "units", "units must be a whole number from 0 to 10000, such as 2."),
         ({"source": "x", "units": "1"}, "units", "a whole number"),
@@ -207,10 +207,10 @@ async def test_a_report_of_nothing_makes_the_load_known() -> None:
         ({"source": "x", "units": 1, "as_of": 1793610000}, "as_of", "with its offset"),
         ({"source": "x", "units": 1, "as_of": "2026-02-30T09:00:00Z"}, "as_of", "with its offset"),
         ({"source": "x", "units": 1, "as_of": "2026-11-02T09:05:00Z"}, "as_of", "not in the future"),
-        ({"source": "x", "units": 1, "as_of": "2026-11-02T08:00:00Z"}, "as_of", "younger than ttl_s"),
+        ({"source": "x", "units": 1, "as_of": "2026-11-02T08:00:00Z"}, "as_of", "at most 300 s ago"),
         ({"source": "x", "units": 1, "as_of": "0001-01-01T00:00:00+14:00"}, "as_of", "as_of must be"),
         ({"source": "x", "units": 1, "as_of": "9999-12-31T23:59:59Z"}, "as_of", "as_of must be"),
-        ({"source": "x", "units": 1, "tll_s": 5}, "tll_s", "such as ttl_s"),
+        ({"source": "x", "units": 1, "tll_s": 5}, "tll_s", "did you mean ttl_s?"),
         ({"source": "x\x00", "units": 1}, "source", "control characters"),
         ({"source": "x", "units": 1, "\x1b": 1}, "body", "control characters"),
         ([], "body", "a JSON object"),

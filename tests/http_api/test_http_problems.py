@@ -220,6 +220,67 @@ async def test_unknown_parameters_are_refused_wherever_there_are_some() -> None:
         is_problem(await at.ask("/v1/agents?" + "x" * 5000), 400, "bad_request")
 
 
+LOAD = '{"source":"chatwoot","units":2,"as_of":"2026-11-02T09:00:00Z","ttl_s":300}'
+SOURCE = "the name of the reporting system: up to 64 small letters, digits, dots and hyphens, "
+SOURCE += "the first a letter or digit, such as chatwoot."
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("{}", f"source must be given, and {SOURCE}"),
+        ('{"source":"-","units":1}', f"source must be {SOURCE}"),
+        ('{"source":"x"}', "units must be given, and a whole number from 0 to 10000, such as 2."),
+        (
+            '{"source":"x","units":1,"ttl_s":0}',
+            "ttl_s must be a whole number of seconds from 1 to 86400, such as 300.",
+        ),
+        (
+            '{"source":"x","units":1,"as_of":"9:00"}',
+            "as_of must be an instant with its offset, not in the future, such as 2026-11-02T09:00:00Z.",
+        ),
+        (
+            '{"source":"x","units":1,"as_of":"2026-11-01T09:00:00Z"}',
+            "as_of must be at most 300 s ago, as ttl_s says, such as 2026-11-02T09:00:00Z.",
+        ),
+        ('{"source":"x","units":1,"unit":1}', "There is no field unit; did you mean units?"),
+        (
+            '{"source":"x","units":1,"\u202ezz":1}',
+            "There is no field zz; known here: as_of, source, ttl_s, units.",
+        ),
+        ("[]", f"body must be a JSON object, such as {LOAD}."),
+    ],
+)
+async def test_what_is_wrong_with_a_body_is_said_in_one_sentence(
+    body: str, sentence: str, asked_only: House
+) -> None:
+    """Row 30: the field, the rule, an example, as an integrator reads them."""
+    assert (await put_load(asked_only, body.encode())).json()["detail"] == sentence
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("availability?team=", "team is empty. Known: billing, support."),
+        ("availability?team=%E2%80%AE", "team is empty. Known: billing, support."),
+        ("availability?team=%E2%80%AExy", "There is no team xy. Known: billing, support."),
+        ("agents?skill=frensh", "There is no skill frensh. Did you mean french?"),
+        ("agents?%E2%80%AExy=1", "There is no query parameter xy; known here: "),
+        ("agents?=1", "A query parameter has no name; known here: "),
+        ("nothing", "There is nothing at this address. /openapi.json lists what there is."),
+    ],
+)
+async def test_what_is_wrong_with_an_address_is_said_in_one_sentence(
+    path: str, sentence: str, asked_only: House
+) -> None:
+    """Rows 29 and 30: nothing invisible is told back."""
+    answer = await asked_only.ask(f"/v1/{path}")
+    assert answer.json()["detail"].startswith(sentence), answer.text
+    assert "\u202e" not in answer.text
+
+
 async def test_a_database_that_cannot_be_written_answers_503_and_reading_goes_on(tmp_path: Path) -> None:
     """Rows 2 and 3: another process holds the file for longer than storage waits."""
     url = f"sqlite:///{tmp_path / 'held.sqlite3'}"
