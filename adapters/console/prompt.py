@@ -15,7 +15,7 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from adapters.console.render import literal
-from adapters.console.service import OWN, ConsolePlatform
+from adapters.console.service import OWN, ConsolePlatform, typed_words
 from bot.commands import BY_NAME, GROUP, TOP, Kind
 from bot.message import Message, Strong, Tone
 
@@ -43,7 +43,7 @@ class Prompt:
                     line = await self._session.prompt_async(self._before, handle_sigint=False)
                 except (KeyboardInterrupt, EOFError):
                     break
-                word, _, rest = line.strip().removeprefix("/").partition(" ")
+                word, rest = typed_words(line)
                 if word.lower() in LEAVE:
                     break
                 await self._entered(line.strip(), word.lower(), rest.strip())

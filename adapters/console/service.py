@@ -114,7 +114,7 @@ class ConsolePlatform:
 
     async def type(self, person: str, line: str) -> Message:
         """A line as somebody types it, `/brb 30m lunch`: the answer."""
-        word, _, rest = line.strip().removeprefix("/").partition(" ")
+        word, rest = typed_words(line)
         shown = {name.lower(): known for known, name in self.names.items()}
         name = shown.get(word.lower())
         if name is None:
@@ -214,6 +214,13 @@ class ConsolePlatform:
         self.screen.tell((Strong(f"#{channel}"),), self.core.clock.now(), self.zone(self.me))
         self.screen.show(message, self.core.clock.now(), self.zone(self.me))
         return f"console-{next(self._ids)}"
+
+
+def typed_words(line: str) -> tuple[str, str]:
+    """The command that a line begins with, without its slash, and the rest. Whatever space was pasted
+    with it, a tab or a no-break space, stands between words as a plain one does."""
+    parts = line.strip().removeprefix("/").split(maxsplit=1)
+    return (parts[0] if parts else "", parts[1] if len(parts) > 1 else "")
 
 
 def _zone_key(person: str) -> str:

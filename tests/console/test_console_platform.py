@@ -141,6 +141,16 @@ async def test_an_unknown_command_is_told_with_the_nearest(typed: str, answer: s
         assert words(await console.type("alex", typed)) == answer
 
 
+@pytest.mark.parametrize("space", ["\u00a0", "\t", "\u3000", " \u202f "])
+async def test_space_that_was_pasted_with_a_command_is_space(space: str) -> None:
+    """Fault row 29: behind the slash it ended the console with a traceback."""
+    desk = await open_desk()
+    async with running(desk) as (console, _):
+        assert "You're Available." in words(await console.type("alex", f"/{space}available"))
+        assert "lunch" in words(await console.type("alex", f"{space}/brb{space}30m lunch{space}"))
+        assert "There is no command" in words(await console.type("alex", f"/{space}"))
+
+
 async def test_a_direct_message_waits_for_the_person_it_is_for() -> None:
     desk = await open_desk()
     async with running(desk) as (console, screen):
