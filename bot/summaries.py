@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot.config import Config, SummaryTable
-from bot.core import Rollcall
+from bot.core import Rollcall, Trouble
 from bot.domain.errors import RollcallError
 from bot.domain.facts import Presence
 from bot.domain.schedule import CATCH_UP, Schedule, Slot, due_slot
 from bot.domain.summary import Fold, fold
 from bot.message import Line, Message, Moment, Section, Strong, TimeStyle, Tone, words
-from bot.ports import ChatPlatform, RetryLater, Undeliverable
+from bot.ports import ChatPlatform, RetryLater, Transaction, Undeliverable
 from bot.roster import Row
 
 log = logging.getLogger("rollcall.summaries")
@@ -45,6 +45,10 @@ async def post_due(core: Rollcall, platforms: Mapping[str, ChatPlatform]) -> int
     """
     posted = 0
     times = schedules(core.config)
+    try:
+        await _tell_unfinished(core)
+    except RollcallError as problem:
+        log.warning("what became of the last summaries waits to be looked at: %s", problem.code)
     for table in core.config.summary:
         name, _, channel = table.channel.partition(":")
         platform = platforms.get(name)
@@ -69,8 +73,53 @@ async def post_due(core: Rollcall, platforms: Mapping[str, ChatPlatform]) -> int
 
 
 def _tell(core: Rollcall, table: SummaryTable, trouble: str | None) -> None:
-    """A banner of this schedule's own, or None when a later one was posted."""
-    core.report(table.channel.partition(":")[0], f"summary:{table.slug}", trouble)
+    """A banner of this schedule's own, or None when a later one was posted.
+
+    Not by `core.report`: there a platform and its workspaces have one banner each, and this is none of them.
+    """
+    platform = table.channel.partition(":")[0]
+    key = (platform, f"summary:{table.slug}")
+    old = core.troubles.get(key)
+    if trouble is None:
+        core.troubles.pop(key, None)
+    elif old is None or old.sentence != trouble:
+        log.warning("%s", trouble, extra={"schedule": table.slug})
+        core.troubles[key] = Trouble(platform, None, trouble, core.clock.now())
+
+
+async def _tell_unfinished(core: Rollcall) -> None:
+    """Close what was begun and never finished, as after a kill in the middle of posting, and say so.
+
+    Only one look is taken at a time, so what stands here as begun is nobody's work any more.
+    """
+    now, organization_id = core.clock.now(), core.organization_id
+
+    def close(tx: Transaction) -> list[tuple[SummaryTable, str]]:
+        found = []
+        for table in core.config.summary:
+            slot = tx.ledger.setting(organization_id, _begun(table.slug))
+            if slot:
+                tx.ledger.finish_summary(organization_id, table.slug, slot, "unknown", now)
+                tx.ledger.put_setting(organization_id, _begun(table.slug), "", now)
+                found.append((table, slot))
+        return found
+
+    begun = await core.store.read(
+        lambda tx: [tx.ledger.setting(organization_id, _begun(table.slug)) for table in core.config.summary]
+    )
+    for table, slot in await core.store.write(close) if any(begun) else ():
+        _tell(
+            core,
+            table,
+            f"The summary {table.slug} for {table.channel}, due {slot}, was begun and never noted as posted: "
+            "Rollcall was stopped, or its database failed. Nobody knows whether it got there, so it is not "
+            "posted again. Look in the channel; the next one is tried at its time.",
+        )
+
+
+def _begun(slug: str) -> str:
+    """The setting that names the slot being posted; empty when there is none."""
+    return f"summary_begun:{slug}"
 
 
 async def _post(
@@ -80,7 +129,12 @@ async def _post(
     if not await core.store.write(lambda tx: tx.ledger.claim_summary(*key, now)):
         return False
     message = await compose(core, table, slot, now)
-    await core.store.write(lambda tx: tx.ledger.begin_summary(*key))
+
+    def begin(tx: Transaction) -> None:
+        tx.ledger.begin_summary(*key)
+        tx.ledger.put_setting(core.organization_id, _begun(table.slug), slot.name, now)
+
+    await core.store.write(begin)
     message_id = None
     try:
         message_id = await platform.post(channel, message)
@@ -89,7 +143,12 @@ async def _post(
         until = core.clock.now() + _wait(problem)
         if until + RETRY < slot.due_at + CATCH_UP:
             log.info("summary %s waits until %s", slot.schedule, until.isoformat())
-            await core.store.write(lambda tx: tx.ledger.release_summary(*key, until))
+
+            def release(tx: Transaction) -> None:
+                tx.ledger.release_summary(*key, until)
+                tx.ledger.put_setting(core.organization_id, _begun(table.slug), "", now)
+
+            await core.store.write(release)
             return False
         outcome = "late"
     except Undeliverable:
@@ -100,7 +159,12 @@ async def _post(
     done = core.clock.now()
     trouble = TROUBLES.get(outcome)
     _tell(core, table, trouble and f"The summary {table.slug} for {table.channel}: {trouble}")
-    await core.store.write(lambda tx: tx.ledger.finish_summary(*key, outcome, done, message_id))
+
+    def finish(tx: Transaction) -> None:
+        tx.ledger.finish_summary(*key, outcome, done, message_id)
+        tx.ledger.put_setting(core.organization_id, _begun(table.slug), "", done)
+
+    await core.store.write(finish)
     if outcome == "posted":
         log.info("summary posted", extra={"schedule": slot.schedule, "slot": slot.name})
     return outcome == "posted"

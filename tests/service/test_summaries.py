@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from desk import Team, open_team
 
+from adapters.http.documents import trouble_body
+from bot.domain.errors import Unavailable
 from bot.message import Message
-from bot.ports import ChatPlatform, RetryLater, Undeliverable
+from bot.ports import ChatPlatform, RetryLater, Transaction, Undeliverable
 from bot.summaries import RETRY, post_due
 
 SLACK = {"bot_token": "xoxb-1", "app_token": "xapp-1"}
@@ -23,7 +26,7 @@ class Slack:
 
     def __init__(self, team: Team) -> None:
         self.team = team
-        self.problem: Exception | None = None
+        self.problem: BaseException | None = None
         self.asked: list[float] = []
         self.posted: list[str] = []
 
@@ -39,6 +42,10 @@ class Slack:
             raise self.problem
         self.posted.append(channel)
         return str(len(self.posted))
+
+
+class Killed(BaseException):
+    """Nothing of what follows happens."""
 
 
 class Scene:
@@ -162,7 +169,11 @@ async def test_one_summary_s_failure_neither_stops_nor_hides_another() -> None:
     at.slack.post = post  # type: ignore[method-assign]  # one channel fails
     assert await at.look() == 1
     assert at.slack.posted == ["C2"]
-    assert list(at.team.desk.troubles) == [("slack", "summary:daily")]
+    at.team.desk.report("slack", None, "Slack can't be reached.")
+    bodies = [trouble_body(at.team.desk, one) for one in at.team.desk.troubles.values()]
+    assert [(body.platform, body.workspace) for body in bodies] == [("slack", None)] * 2
+    assert "The summary daily" in bodies[0].sentence
+    assert bodies[1].sentence == "Slack can't be reached.", "neither takes the other's place"
 
 
 async def test_a_platform_that_does_not_run_is_told_at_once_and_logged_once(
@@ -178,3 +189,67 @@ async def test_a_platform_that_does_not_run_is_told_at_once_and_logged_once(
     (banner,) = at.banners
     assert banner.startswith("The summary daily can't be posted: the platform slack does not run here.")
     assert caplog.text.count("does not run here") == 1
+
+
+@pytest.mark.parametrize("later", [{"seconds": 5}, {"hours": 3}, {"days": 1}], ids=str)
+async def test_one_begun_and_never_finished_is_told_once_and_not_posted_again(
+    later: Mapping[str, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """I10: killed in the middle of posting, it may stand there. The next start says so, whenever it comes."""
+    at = await scene()
+    at.slack.problem = Killed()
+    with pytest.raises(Killed):
+        await at.look()
+    at.slack.problem = None
+    caplog.clear()
+    other = Scene(at.team)
+    assert await other.look(**later) == (1 if "days" in later else 0)
+    told = [record for record in caplog.records if "Nobody knows whether it got there" in record.message]
+    assert [record.levelname for record in told] == ["WARNING"]
+    assert "The summary daily for slack:C1, due 2026-" in told[0].message
+    assert other.banners == ([] if "days" in later else [told[0].message]), "until a later one is posted"
+    await other.looks(60)
+    assert len([record for record in caplog.records if "Nobody knows" in record.message]) == 1
+    assert other.slack.posted == (["C1"] if "days" in later else [])
+    at.team.desk.troubles.clear()  # as a start does
+    await other.looks(60)
+    assert other.banners == [], "once, and not at every start"
+    desk, slot = at.team.desk, told[0].message.partition(", due ")[2][: len("2026-11-23T09:00")]
+
+    def claimed_anew(tx: Transaction) -> bool:
+        tx.ledger.release_summary(desk.organization_id, "daily", slot, desk.clock.now())
+        return tx.ledger.claim_summary(
+            desk.organization_id, "daily", slot, desk.clock.now() + timedelta(hours=1)
+        )
+
+    assert not await desk.store.write(claimed_anew), "it is finished for good"
+
+
+async def test_one_that_waits_or_is_done_was_not_left_unfinished(caplog: pytest.LogCaptureFixture) -> None:
+    at = await scene()
+    at.slack.problem = RetryLater(60)
+    await at.look()
+    await at.look(seconds=5)
+    at.slack.problem = None
+    await at.looks(120)
+    assert at.slack.posted == ["C1"]
+    assert "Nobody knows" not in caplog.text
+
+
+async def test_a_database_that_can_not_say_what_is_unfinished_holds_up_no_summary(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = await scene()
+    read = at.team.desk.store.read
+    failed: list[bool] = []
+
+    async def once(op: Any) -> Any:
+        if not failed:
+            failed.append(True)
+            raise Unavailable("The database is locked.")
+        return await read(op)
+
+    monkeypatch.setattr(at.team.desk.store, "read", once)
+    assert await at.look() == 1
+    assert failed
+    assert "waits to be looked at: unavailable" in caplog.text
