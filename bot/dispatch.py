@@ -43,7 +43,7 @@ from bot.domain.presence import Feeds
 from bot.domain.when import parse_when
 from bot.lookup import find_agent, find_zone, suggest
 from bot.message import Message
-from bot.ports import Clock, Command, PersonKind, Profile, Store
+from bot.ports import Clock, Command, Person, PersonKind, Profile, Store
 from bot.roster import Row
 
 log = logging.getLogger("rollcall.commands")
@@ -149,7 +149,7 @@ class Dispatcher:
         if agent is not None:
             await self.core.profile_changed(person.workspace_id, profile)
             agent = self.core.roster.by_identity(person.workspace_id, profile.external_id) or agent
-        lead = self._is_lead(command, agent)
+        lead = self._is_lead(person, agent)
         if spec.who is Who.LEAD and not lead:
             raise Forbidden("Only leads can do that. Ask one of them, or an admin of this workspace.")
         if agent is not None:
@@ -166,9 +166,14 @@ class Dispatcher:
             return None
         return await self.core.enrol(person.workspace_id, profile, "agent:self")
 
-    def _is_lead(self, command: Command, agent: Agent | None) -> bool:
+    def belongs(self, person: Person) -> bool:
+        """Whether somebody is an agent, a lead, or may become an agent by themselves."""
+        agent = self.core.roster.by_identity(person.workspace_id, person.profile.external_id)
+        known = agent is not None or person.profile.may_enrol or self._is_lead(person, agent)
+        return known and person.profile.kind is PersonKind.MEMBER
+
+    def _is_lead(self, person: Person, agent: Agent | None) -> bool:
         """Named, or an admin by what the platform says with this very command."""
-        person = command.person
         workspace = self.core.workspaces.get(person.workspace_id)
         external = workspace.external_id if workspace else ""
         named = f"{person.platform}:{external}:{person.profile.external_id}"
@@ -341,7 +346,7 @@ class Dispatcher:
         return replies.removed(agent.name)
 
     async def _help(self, asked: "_Asked") -> Message:
-        return replies.help_page(asked.names, self._is_lead(asked.command, asked.agent))
+        return replies.help_page(asked.names, self._is_lead(asked.command.person, asked.agent))
 
     def _actor(self, asked: "_Asked") -> str:
         if asked.agent is not None:
@@ -350,12 +355,16 @@ class Dispatcher:
         return f"person:{person.platform}:{person.profile.external_id}"
 
     def _mentioned(self, asked: "_Asked", verb: str) -> Profile:
+        """The one person whom the command is about; words beside a mention may mean somebody else."""
         wanted = asked.arguments.get("agent", "").strip().strip("<@>")
         for profile in asked.command.mentioned:
-            if profile.external_id == wanted or len(asked.command.mentioned) == 1:
+            if wanted == profile.external_id or wanted.casefold() == profile.name.casefold():
                 return profile
         how = f"/{asked.names[GROUP]} {verb} @somebody"
-        raise BadInput(f"Mention the person with @, so that I know whom you mean: `{how}`.", field="agent")
+        raise BadInput(
+            f"Mention the one person with @ and nothing else, so that I know whom you mean: `{how}`.",
+            field="agent",
+        )
 
 
 class _Asked(Struct, frozen=True):
@@ -387,6 +396,8 @@ class Desk(Rollcall):
         """The answer to a command."""
         return await self.dispatcher.dispatch(command)
 
-    async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
-        """(label, value) pairs for autocompletion."""
-        return suggest(self, command, parameter, typed)
+    async def suggest(
+        self, person: Person, command: str, parameter: str, typed: str
+    ) -> Sequence[tuple[str, str]]:
+        """(label, value) pairs for autocompletion; none for customers, who need not know who is there."""
+        return suggest(self, command, parameter, typed) if self.dispatcher.belongs(person) else ()

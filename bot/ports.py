@@ -358,8 +358,10 @@ class Core(Protocol):
         """Answers every command with a message, errors too; once answered, it is durable."""
         ...
 
-    async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
-        """(label, value) pairs for autocompletion, at most 25."""
+    async def suggest(
+        self, person: Person, command: str, parameter: str, typed: str
+    ) -> Sequence[tuple[str, str]]:
+        """(label, value) pairs for autocompletion, at most 25; none for whoever need not know."""
         ...
 
     async def workspace(self, platform: str, external_id: str, name: str) -> Workspace: ...

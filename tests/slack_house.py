@@ -16,7 +16,7 @@ from adapters.slack.app import SlackPlatform
 from bot.config import SlackTable
 from bot.domain.agent import Workspace
 from bot.message import Button, Message
-from bot.ports import Clock, Command, Profile, Sighting, Tracked
+from bot.ports import Clock, Command, Person, Profile, Sighting, Tracked
 
 
 async def eventually(look: Callable[[], object], within: float = 5.0) -> None:
@@ -145,7 +145,9 @@ class RecordingCore:
         self.done.append(command)
         return message
 
-    async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
+    async def suggest(
+        self, person: Person, command: str, parameter: str, typed: str
+    ) -> Sequence[tuple[str, str]]:
         return ()
 
     async def workspace(self, platform: str, external_id: str, name: str) -> Workspace:

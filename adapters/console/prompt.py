@@ -173,6 +173,6 @@ class CommandCompleter(Completer):
             several = parameter.kind in (Kind.TEAM, Kind.SKILL)
             typed = rest.rpartition(" ")[2] if several else rest
             told = parameter.kind.value
-            for label, value in await self._console.core.suggest(name, parameter.name, typed.lstrip("@")):
+            for label, value in await self._console.suggest(name, parameter.name, typed.lstrip("@")):
                 found.append((value, literal(value), told if label == value else label, len(typed)))
         return found

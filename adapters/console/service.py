@@ -126,6 +126,10 @@ class ConsolePlatform:
             await self._moved(person, text.partition(" ")[2])
         return answer
 
+    async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
+        """(label, value) pairs for what whoever sits at the prompt is typing."""
+        return await self.core.suggest(self._person(self.me), command, parameter, typed)
+
     async def press(self, person: str, number: int) -> Message:
         """A button by the number it was last shown under."""
         buttons = self.choices.get(person, ())
@@ -183,7 +187,7 @@ class ConsolePlatform:
 
     def zone(self, person: str) -> ZoneInfo:
         """In which somebody reads clock times."""
-        return ZoneInfo(self._zones.get(person) or self.people[person].zone or tables.machine_zone())
+        return ZoneInfo(self._zones.get(person) or self.people[person].zone or "UTC")
 
     def show(self, message: Message) -> None:
         """To the one at the prompt."""

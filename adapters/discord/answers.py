@@ -228,10 +228,12 @@ class Answers:
 
     async def _suggest(self, interaction: Interaction) -> None:
         typed = Typed(interaction, self._names)
-        if not typed.name or typed.focused is None:
+        guild = interaction.guild
+        if not typed.name or typed.focused is None or guild is None or not self._feeds.wants(guild.id):
             return
-        asking = self._core.suggest(typed.name, typed.focused, typed.arguments[typed.focused])
         try:
+            person = await self._person(interaction, guild)
+            asking = self._core.suggest(person, typed.name, typed.focused, typed.arguments[typed.focused])
             found = await within(self._core.clock, SUGGEST_WITHIN, asking)
         except (RollcallError, TimeoutError):
             found = ()

@@ -21,7 +21,7 @@ from bot.config import DiscordTable
 from bot.domain.agent import Workspace
 from bot.domain.facts import Seen
 from bot.message import Button, Message
-from bot.ports import Command, Profile, Sighting, Tracked
+from bot.ports import Command, Person, Profile, Sighting, Tracked
 
 RATE = 40.0
 """How many of the clock's seconds pass in a real one."""
@@ -115,8 +115,10 @@ class RecordingCore:
         self._tell("dispatch", command.name)
         return self.answer(command)
 
-    async def suggest(self, command: str, parameter: str, typed: str) -> Sequence[tuple[str, str]]:
-        self._tell("suggest", command, parameter, typed)
+    async def suggest(
+        self, person: Person, command: str, parameter: str, typed: str
+    ) -> Sequence[tuple[str, str]]:
+        self._tell("suggest", person.profile.name, command, parameter, typed)
         return self.suggestions
 
     async def workspace(self, platform: str, external_id: str, name: str) -> Workspace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -10,6 +11,7 @@ from fakes.discord_model import MANAGE_GUILD
 from fakes.discord_server import FakeDiscord
 
 from adapters.discord.commands import digest, payload
+from adapters.discord.service import ANSWER_WITHIN, LEAVE_WITHIN
 from bot.commands import TABLE
 from bot.domain.errors import Unavailable
 from bot.message import Message
@@ -107,7 +109,7 @@ async def test_suggestions_come_from_the_core() -> None:
             ("x" * 100, "long"),
         ]
         assert fake.violations == []
-    assert core.names("suggest") == [("suggest", "who", "team", "bi")]
+    assert core.names("suggest") == [("suggest", "maria", "who", "team", "bi")]
 
 
 async def test_what_takes_longer_than_2_s_is_deferred_and_shown_later() -> None:
@@ -208,6 +210,47 @@ async def test_a_fault_of_ours_is_told_without_its_inside(caplog: pytest.LogCapt
         assert "Something failed, and it's our fault." in reply.text.replace("\\", "")
         assert "secret" not in reply.text
     assert "secret inside" in caplog.text
+
+
+@pytest.mark.parametrize("why", ["leaving", "client fails"])
+async def test_a_command_in_hand_is_answered_before_its_client_is_closed(why: str) -> None:
+    """It is carried out either way, so its sender has to read what it came to."""
+    core = RecordingCore(HurriedClock(1))
+    core.delay = 0.4
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        maria = fake.add_member(guild, "maria")
+        async with running(fake, core):
+            await core.until(lambda: any(core.settings.values()), "commands registered")
+            asking = asyncio.create_task(fake.slash(maria, guild, "available"))
+            async with asyncio.timeout(5):
+                while not core.commands:
+                    await asyncio.sleep(0.01)
+            if why == "client fails":
+                fake.gateway.dispatch("GUILD_MEMBERS_CHUNK", {"guild_id": "no number"}, guild_id=guild.id)
+                await asyncio.wait({asking})
+        reply = await asking
+        assert "available" in reply.text
+
+
+async def test_a_command_that_takes_too_long_does_not_keep_rollcall_from_leaving(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    core = RecordingCore(HurriedClock(10))
+    core.delay = 3_600
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        maria = fake.add_member(guild, "maria")
+        async with running(fake, core):
+            await core.until(lambda: any(core.settings.values()), "commands registered")
+            asking = asyncio.create_task(fake.slash(maria, guild, "available", timeout=0.1))
+            async with asyncio.timeout(5):
+                while not core.commands:
+                    await asyncio.sleep(0.01)
+            began = core.clock.monotonic()
+        assert core.clock.monotonic() - began < ANSWER_WITHIN + LEAVE_WITHIN + 2
+        assert "interactions left without an answer: 1" in caplog.text
+        await asking
 
 
 async def test_bots_are_not_answered() -> None:

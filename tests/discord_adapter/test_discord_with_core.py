@@ -12,7 +12,7 @@ from fakes.discord_model import Guild, User
 from fakes.discord_server import FakeDiscord
 
 from adapters.discord.platform import platform
-from bot.config import Config
+from bot.config import Config, TeamTable
 from bot.dispatch import Desk
 from bot.domain.facts import Presence
 from storage.database import ensure_schema, open_store
@@ -24,7 +24,8 @@ async def rollcall(fake: FakeDiscord, folder: Path, role: int, rate: float = 40.
     url = f"sqlite:///{folder / 'rollcall.sqlite3'}"
     ensure_schema(url)
     store = open_store(url, "normal")
-    config = Config(discord=table(fake, agent_roles=(str(role),)))
+    support = TeamTable(slug="support", name="Support")
+    config = Config(discord=table(fake, agent_roles=(str(role),)), team=(support,))
     core = Desk(config, store, HurriedClock(rate))
     await core.start()
     discord = platform(config, core)
@@ -78,6 +79,7 @@ async def test_a_day_in_discord(tmp_path: Path) -> None:
             await becomes(core, maria, Presence.AVAILABLE)
             away = await fake.slash(tom, guild, "away", until="30m", reason="**lunch** @everyone")
             assert "Away" in away.text
+            await becomes(core, tom, Presence.AWAY)
             roster = await fake.slash(tom, guild, "who")
             assert "maria" in roster.text
             assert "\\*\\*lunch\\*\\*" in roster.text
@@ -142,6 +144,21 @@ async def test_without_the_role_nobody_becomes_an_agent(tmp_path: Path) -> None:
             reply = await fake.slash(customer, guild, "available")
             assert "not an agent" in reply.text
             assert len(core.roster) == 0
+
+
+async def test_teams_are_suggested_to_the_team_alone(tmp_path: Path) -> None:
+    """In a server of customers anybody can type a command and see what it offers."""
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        role = fake.add_role(guild, "support")
+        maria = fake.add_member(guild, "maria", status="online", roles=[role])
+        customer = fake.add_member(guild, "customer", status="online")
+        async with rollcall(fake, tmp_path, role.id):
+            await registered(fake, guild)
+            await fake.slash(maria, guild, "available")
+            offered = await fake.autocomplete(maria, guild, "who", "team", "su")
+            assert [choice["name"] for choice in offered] == ["Support"]
+            assert await fake.autocomplete(customer, guild, "who", "team", "su") == []
 
 
 async def test_who_leaves_the_server_is_offline_and_removed(tmp_path: Path) -> None:

@@ -343,3 +343,13 @@ async def test_a_platform_that_is_no_longer_configured_holds_nobody() -> None:
     (row,) = again.roster.rows(team.clock.now())
     assert row.verdict.presence == "offline"
     assert row.verdict.reason == "switched_off"
+
+
+async def test_words_beside_a_mention_enrol_nobody() -> None:
+    """They may name somebody else."""
+    team = await open_team()
+    told = await team.type(
+        "U3", "/presence enrol bob, <@U1> asked", name="Boss", is_admin=True, mentioned=(member("U1", "Ann"),)
+    )
+    assert "Mention the one person with @ and nothing else" in read(told)
+    assert len(team.desk.roster) == 0
