@@ -25,7 +25,8 @@ class Claim(Protocol):
     """What a running program holds."""
 
     def tell(self, lost: Callable[[RollcallError], None]) -> None:
-        """`lost` is called once, from any thread, when another has taken it while PostgreSQL was away."""
+        """`lost` is called once, from any thread, when another has taken it while PostgreSQL was away, or
+        when nobody can tell any more."""
         ...
 
     def release(self) -> None:

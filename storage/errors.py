@@ -83,6 +83,22 @@ def taken() -> Conflict:
     )
 
 
+def unwatched() -> Unavailable:
+    return Unavailable(
+        "Rollcall can no longer see whether it is alone on its database, so it stops. Its log says what "
+        "went wrong; start it again when that is mended."
+    )
+
+
+def pooled() -> Unusable:
+    return Unusable(
+        "Something between Rollcall and PostgreSQL gives it another connection now and then, as PgBouncer "
+        "does in transaction mode; what Rollcall holds and sets is lost with that. Let database.url lead to "
+        "PostgreSQL itself, or to a pool in session mode.",
+        field="database.url",
+    )
+
+
 def taken_by_another(holder: str = "") -> Unusable:
     """The refusal to run beside another."""
     return Unusable(

@@ -1,5 +1,6 @@
 """PostgreSQL's side of `claim.py`: the lock, and the connection that keeps it."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from bot.domain.errors import RollcallError, Unavailable
 from storage import errors
 from storage.postgres_connection import Connection, connect, cut_off_after
 
+log = logging.getLogger("rollcall.storage")
 LOOK_EVERY = 3.0
 """Seconds between looks whether PostgreSQL still holds the lock for us."""
 ANSWERS_WITHIN = 3.0
@@ -22,7 +24,9 @@ NOTICED_SOON = (
     "SET idle_session_timeout = 0"
 )
 """So that the server lets the lock go within about 10 s when this machine vanishes."""
-TAKE = "SELECT pg_try_advisory_lock(1380928620, hashtext(coalesce(current_schema(), '')))"
+WHO = "pg_backend_pid()"
+"""The server's process that answers; the lock is its own."""
+TAKE = f"SELECT pg_try_advisory_lock(1380928620, hashtext(coalesce(current_schema(), ''))), {WHO}"
 """PostgreSQL's advisory lock of a running Rollcall, "Roll" in ASCII and the schema it works in."""
 
 
@@ -35,6 +39,8 @@ class PostgresClaim:
         self._told: Future[RollcallError] = Future()
         self._released = threading.Event()
         self._connection: Connection | None = None
+        self._process = 0
+        """The server's process that took the lock."""
         self._held = False
         """This connection took the lock; asking for it again would only count it twice."""
         for left in reversed(range(tries)):
@@ -63,11 +69,12 @@ class PostgresClaim:
         try:
             with cut_off_after(self._connection, ANSWERS_WITHIN):
                 self._connection.execute(NOTICED_SOON)
-                record = self._connection.execute(TAKE).fetchone()
+                record = self._connection.execute(TAKE.encode()).fetchone()
         except psycopg.OperationalError as error:
             self._drop()
             raise errors.silent() from error
-        self._held = bool(record and record[0])
+        if record is not None:
+            self._held, self._process = record
         return self._held
 
     def _drop(self) -> None:
@@ -77,7 +84,22 @@ class PostgresClaim:
         self._held = False
 
     def _keep(self) -> None:
-        """Look now and then, and take it again; give up when another has it for long."""
+        """Until it is released or lost; whatever ends the looking before is a loss, and is told."""
+        try:
+            lost = self._look()
+        except RollcallError as refusal:
+            lost = refusal
+        except Exception:
+            log.exception("nobody looks any more whether this Rollcall still has its database")
+            lost = errors.unwatched()
+        if lost is not None:
+            self._told.set_result(lost)
+            self._released.wait()  # whoever is told leaves first; then another may have it
+        self._drop()
+
+    def _look(self) -> RollcallError | None:
+        """Look now and then, and take it again. Answers when it is released (None), or when another has
+        had it for long. Raises whatever else makes it impossible to have it."""
         refused = 0.0
         while not self._released.wait(LOOK_EVERY):
             try:
@@ -87,18 +109,22 @@ class PostgresClaim:
             except Unavailable:
                 continue
             if refused >= LOST_AFTER:
-                self._told.set_result(errors.taken_by_another())
-                break
-        self._drop()
+                return errors.taken_by_another()
+        return None
 
     def _still(self) -> bool:
-        """Whether the connection that took it is alive. One that only waits for it is not."""
+        """Whether the connection that took it is alive. One that only waits for it is not.
+
+        Raises Unusable when it leads to another process of the server than the one that took it.
+        """
         if self._connection is None or not self._held:
             return False
         try:
             with cut_off_after(self._connection, ANSWERS_WITHIN):
-                self._connection.execute("SELECT 1")
+                record = self._connection.execute(f"SELECT {WHO}".encode()).fetchone()
         except psycopg.Error:
             self._drop()
             return False
+        if record is not None and record[0] != self._process:
+            raise errors.pooled()
         return True

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import sqlite3
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -29,7 +32,7 @@ from bot.wiring import (
 )
 from storage import claim as claims
 from storage import errors, postgres_claim, schema
-from storage.claim import claim
+from storage.claim import Claim, claim
 from storage.database import ensure_schema, open_store
 from storage.errors import Unusable
 from storage.schema import NEWEST, current_revision, downgrade
@@ -283,6 +286,72 @@ async def test_a_program_leaves_when_another_took_its_database(
         with pytest.raises(Unusable, match="Another Rollcall"):
             async with asyncio.timeout(5):
                 await running
+
+
+def tells(held: Claim) -> Future[RollcallError]:
+    """What it says when it is lost."""
+    told: Future[RollcallError] = Future()
+    held.tell(told.set_result)
+    return told
+
+
+def end_connections(other: psycopg.Connection[Any]) -> None:
+    """Of all others in this database."""
+    other.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+def test_a_claim_that_postgresql_no_longer_allows_is_told_as_lost(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server was set to lose what it confirms, and ended the connection."""
+    monkeypatch.setattr(postgres_claim, "LOOK_EVERY", 0.05)
+    held = claim(postgres_url)
+    told = tells(held)
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        name = other.info.dbname
+        other.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off'.encode())
+        end_connections(other)
+        refusal = told.result(5)
+        assert isinstance(refusal, Unusable)
+        assert "synchronous_commit = off" in refusal.sentence
+    held.release()
+
+
+def test_a_claim_that_nobody_can_look_after_any_more_is_told_as_lost(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No descriptor is left, say; and the lock is kept until it is released."""
+    monkeypatch.setattr(postgres_claim, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(claims, "TRIES", 1)
+    held = claim(postgres_url)
+    told = tells(held)
+    with monkeypatch.context() as broken:
+
+        def no_more(*_: object) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        broken.setattr(postgres_claim, "cut_off_after", no_more)
+        assert "can no longer see whether it is alone" in str(told.result(5))
+    assert "Too many open files" in caplog.text
+    with pytest.raises(Unusable, match="Another Rollcall"):
+        claim(postgres_url)
+    held.release()
+    claim(postgres_url).release()
+
+
+def test_a_claim_through_a_pool_that_changes_connections_is_told_as_lost(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PgBouncer in transaction mode: another process of the server answers than the one that took it."""
+    monkeypatch.setattr(postgres_claim, "LOOK_EVERY", 0.05)
+    held = claim(postgres_url)
+    told = tells(held)
+    monkeypatch.setattr(postgres_claim, "WHO", "pg_backend_pid() + 1")
+    assert "PgBouncer" in str(told.result(5))
+    held.release()
 
 
 # --- addresses that can't be used ---
