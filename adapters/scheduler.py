@@ -4,6 +4,7 @@ What is due is decided from the database and the calendar, so a job that fires t
 all loses nothing: the next one sees it. Hence no persistent job store, and misfires are coalesced.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -21,14 +22,17 @@ class Waker:
         )
 
     def every(self, seconds: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Call `work` every so many seconds, for the first time after as many."""
+        """Call `work` at once after `start`, and then every so many seconds."""
+        one_at_a_time = asyncio.Lock()
 
         async def guarded() -> None:
-            try:
-                await work()
-            except Exception:
-                log.exception("%s failed; it is tried again in %.0f s", name, seconds)
+            async with one_at_a_time:
+                try:
+                    await work()
+                except Exception:
+                    log.exception("%s failed; it is tried again in %.0f s", name, seconds)
 
+        self._scheduler.add_job(guarded, id=f"{name} at once")
         self._scheduler.add_job(guarded, "interval", seconds=seconds, id=name)
 
     def start(self) -> None:

@@ -1,5 +1,6 @@
 """When a summary is tried again, when it is not, and what people are told of it."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,6 +10,7 @@ import pytest
 from desk import Team, open_team
 
 from adapters.http.documents import trouble_body
+from adapters.scheduler import Waker
 from bot.domain.errors import Unavailable
 from bot.message import Message
 from bot.ports import ChatPlatform, RetryLater, Transaction, Undeliverable
@@ -253,3 +255,43 @@ async def test_a_database_that_can_not_say_what_is_unfinished_holds_up_no_summar
     assert await at.look() == 1
     assert failed
     assert "waits to be looked at: unavailable" in caplog.text
+
+
+async def test_the_first_look_is_taken_at_once_and_never_two_at_a_time() -> None:
+    """Later ones come regularly, also behind a first one that takes long, or fails."""
+    began: list[int] = []
+    at_work = most = 0
+    third = asyncio.Event()
+
+    async def look() -> None:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        began.append(at_work)
+        if len(began) == 1:
+            await asyncio.sleep(0.2)
+        at_work -= 1
+        if len(began) == 1:
+            raise OSError("the first one fails")
+        if len(began) >= 3:
+            third.set()
+
+    waker = Waker()
+    waker.every(0.05, "looks", look)
+    waker.start()
+    async with asyncio.timeout(2):
+        await third.wait()
+    waker.stop()
+    assert most == 1
+
+    at_once = asyncio.Event()
+
+    async def told() -> None:
+        at_once.set()
+
+    patient = Waker()
+    patient.every(3600, "looks", told)
+    patient.start()
+    async with asyncio.timeout(1):
+        await at_once.wait()
+    patient.stop()
