@@ -3,9 +3,10 @@
 from typing import Self
 
 from pydantic import Field, model_validator
-from whenever import SYSTEM_TZ, Instant
+from whenever import SYSTEM_TZ, Instant, TimeZoneNotFoundError
 
 from bot.config import Table, Zone, read_table
+from bot.config.values import known_zone
 from bot.ports import Profile
 
 NAME = "platforms.console"
@@ -19,11 +20,13 @@ class PersonTable(Table):
     name: str = Field("", max_length=80)
     """How the team sees them; the id, if left out."""
     zone: Zone | None = None
+    """This machine's, if left out and the machine names one."""
 
     @property
     def profile(self) -> Profile:
         """What the platform knows of them. Whoever stands in the configuration may be an agent."""
-        return Profile(self.id, self.name or self.id.capitalize(), self.zone, may_enrol=True)
+        zone = self.zone or machine_zone()
+        return Profile(self.id, self.name or self.id.capitalize(), zone, may_enrol=True)
 
 
 class ConsoleTable(Table):
@@ -45,6 +48,9 @@ def read(table: object) -> ConsoleTable:
     return read_table(ConsoleTable, table if isinstance(table, dict) else {"people": table}, NAME)
 
 
-def machine_zone() -> str:
-    """The zone this machine is set to; UTC where it has none by name."""
-    return Instant.from_utc(2000, 1, 1).to_tz(SYSTEM_TZ).tz_id or "UTC"
+def machine_zone() -> str | None:
+    """The zone this machine is set to; None where it has none by name, or one that nobody knows."""
+    try:
+        return known_zone(Instant.from_utc(2000, 1, 1).to_tz(SYSTEM_TZ).tz_id)
+    except TimeZoneNotFoundError:
+        return None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -13,6 +16,7 @@ import pytest
 from desk import START, ManualClock
 from desk import read as words
 
+from adapters.console import table as tables
 from adapters.console.cast import OPENING, PEOPLE, STORY, Cast
 from adapters.console.demo import configuration
 from adapters.console.platform import platform
@@ -206,6 +210,38 @@ async def test_times_are_shown_in_the_zone_in_which_they_are_read_after_a_restar
     async with running(desk) as (console, _):
         assert console.zone("maria") == ZoneInfo("Asia/Tokyo")
         assert console.zone("alex") == ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize("machine", ["Asia/Tokyo", None])
+async def test_whoever_has_no_zone_of_their_own_has_the_machines(
+    machine: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The zone in which times are shown is the one in which they are read, from the first command on."""
+    monkeypatch.setattr(tables, "machine_zone", lambda: machine)
+    desk = await open_desk({**CONFIG, "platforms": {"console": {"people": [{"id": "sam"}]}}})
+    async with running(desk) as (console, _):
+        answer = words(await console.type("sam", "/brb until 23:59"))
+        assert console.zone("sam") == ZoneInfo(machine or "UTC")
+        assert ("Away until" in answer) is (machine is not None)
+        assert ("I don't know your time zone" in answer) is (machine is None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "zone"),
+    [(":Asia/Tokyo", "Asia/Tokyo"), ("localtime", None), ("CET-1CEST", None), ("Mars/Olympus", None)],
+)
+def test_a_machine_without_a_named_zone_has_none(setting: str, zone: str | None) -> None:
+    """In a process of its own, because a process reads its setting once."""
+    program = "from adapters.console.table import machine_zone; print(machine_zone())"
+    asked = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TZ": setting},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert asked.stdout.strip() == str(zone)
 
 
 def test_without_its_table_there_is_no_console() -> None:
