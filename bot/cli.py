@@ -99,9 +99,14 @@ def serve(
 @click.option("--seconds", type=click.FloatRange(min=0.0), help="Leave by itself after so long.")
 def demo(port: int, data: Path | None, seconds: float | None) -> None:
     """Try Rollcall with a made-up team: no token, no set-up."""
+    from bot.domain.errors import RollcallError
     from bot.wiring import run_demo
 
-    sys.exit(run_demo(port, data, seconds, serve))
+    try:
+        code = run_demo(port, data, seconds, serve)
+    except RollcallError as problem:
+        raise Failure(problem.sentence) from None
+    sys.exit(code)
 
 
 # --- keys ---
@@ -169,18 +174,24 @@ def _key_line(row: "ApiKey", now: datetime) -> str:
 
 @key.command("revoke")
 @CONFIG
-@click.argument("key_id")
-def key_revoke(path: Path | None, key_id: str) -> None:
-    """Revoke a key by its id (as `key list` shows it), at once."""
+@click.argument("key")
+def key_revoke(path: Path | None, key: str) -> None:
+    """Revoke a key at once. KEY is its id, as `key list` shows it, or the key itself."""
     from bot.service import keys
     from bot.service.members import ORGANIZATION
+
+    key_id = keys.id_of(key)
+    if key_id is None:  # What was typed may hold a secret, so that it is not told.
+        raise Failure(
+            f"That is no key's id: {keys.ID_LENGTH} small letters and digits. `rollcall key list` shows them."
+        )
 
     def end(tx: "Transaction", config: "Config", now: datetime) -> bool:
         organization_id = tx.members.organization(ORGANIZATION)
         return organization_id is not None and keys.revoke(tx, organization_id, key_id, now)
 
     if not _with_store(path, end):
-        raise Failure(f"There is no active key {key_id[:40]}. `rollcall key list` shows them.")
+        raise Failure(f"There is no active key {key_id}. `rollcall key list` shows them.")
     click.echo(f"Revoked {key_id}.")
 
 

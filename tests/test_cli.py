@@ -11,11 +11,13 @@ from click.testing import CliRunner, Result
 from desk import TEAMS, ManualClock
 
 from bot.cli import main
-from bot.config import Config
+from bot.config import Config, ConfigError
 from bot.dispatch import Desk
 from bot.ports import ApiKey, Store
 from storage.database import ensure_schema, open_store
 
+FOREIGN = "0" * 26
+"""The id of a key that belongs to somebody else."""
 FULL: dict[str, Any] = {**TEAMS, "organization": {"name": "Acme"}}
 
 
@@ -98,21 +100,55 @@ def test_revoking_is_audited_and_only_reaches_the_own_organization(place: Place)
 
         def add(tx: Any) -> None:
             other = tx.members.ensure_organization("other", "Other", start)
-            tx.ledger.add_key(ApiKey("foreign", other, "theirs", ("read",), b"", start))
+            tx.ledger.add_key(ApiKey(FOREIGN, other, "theirs", ("read",), b"", start))
 
         await store.write(add)
         await store.close()
 
     asyncio.run(another())
-    refused = place.run("revoke", "foreign")
+    refused = place.run("revoke", FOREIGN)
     assert refused.exit_code == 1
-    assert "There is no active key foreign." in refused.output
+    assert f"There is no active key {FOREIGN}." in refused.output
     assert place.run("revoke", key_id).exit_code == 0
     assert place.run("revoke", key_id).exit_code == 1
     assert database_row(place, "SELECT action, subject FROM audit ORDER BY id") == [
         ("key.created", f"key:{key_id}"),
         ("key.revoked", f"key:{key_id}"),
     ]
+
+
+@pytest.mark.parametrize("called", ["{id}", "rc_{id}", "rc_{id}_", "{key}", "  {key}\n"])
+def test_a_key_is_revoked_by_its_id_or_by_itself(place: Place, called: str) -> None:
+    """However it was copied, nothing but its id is told."""
+    key = place.run("create", "--name", "chatwoot").output.strip()
+    key_id, secret = key.split("_")[1:]
+    for code, told in ((0, f"Revoked {key_id}.\n"), (1, f"There is no active key {key_id}. ")):
+        result = place.run("revoke", called.format(id=key_id, key=key))
+        assert result.exit_code == code
+        assert result.output.startswith(told)
+        assert secret[:6] not in result.output
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "rc_", "chatwoot", "canary" * 12, f"rc_{'a' * 25}_canary", "rc_canary"]
+)
+def test_what_is_no_key_is_not_told(place: Place, wrong: str) -> None:
+    """It may be most of one."""
+    result = place.run("revoke", wrong)
+    assert result.exit_code == 1
+    assert result.output.startswith("That is no key's id: 26 small letters and digits.")
+    assert "canary" not in result.output
+
+
+def test_the_demo_tells_what_it_can_not_do_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback, and not success."""
+
+    def refuse(folder: Path, port: int) -> Config:
+        raise ConfigError("http.port: write a number.")
+
+    monkeypatch.setattr("adapters.console.demo.configuration", refuse)
+    result = CliRunner().invoke(main, ["demo", "--seconds", "0"])
+    assert (result.exit_code, result.output) == (1, "http.port: write a number.\n")
 
 
 def test_a_key_past_its_day_is_listed_as_expired(place: Place) -> None:

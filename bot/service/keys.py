@@ -5,6 +5,7 @@ Only the SHA-256 of the secret is kept. That is enough, and a slow hash would be
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ SCOPES = ("read", "presence", "route", "admin")
 ID_LENGTH, SECRET_LENGTH = 26, 52
 """Characters of base 32: a UUIDv7, and 256 random bits (51.2 characters, so 52)."""
 LENGTH = len("rc_") + ID_LENGTH + len("_") + SECRET_LENGTH
+_NAMED = re.compile(rf"(?:rc_)?(?P<id>[{ALPHABET}]{{{ID_LENGTH}}})(?:_\S*)?")
 _NOBODY = b"\0" * hashlib.sha256().digest_size
 """Compared with where there is no such key, so that an unknown id takes as long as a wrong secret."""
 
@@ -65,6 +67,13 @@ def revoke(
         return False
     _audit(tx, organization_id, actor, "key.revoked", key_id, now)
     return True
+
+
+def id_of(typed: str) -> str | None:
+    """The id in what somebody calls a key by: the id itself, `rc_<id>`, or a whole key. None for
+    anything else, whose characters may be a secret's."""
+    found = _NAMED.fullmatch(typed.strip())
+    return found["id"] if found else None
 
 
 def by_id(keys: Sequence[ApiKey], organization_id: str) -> dict[bytes, ApiKey]:
