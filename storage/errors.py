@@ -23,6 +23,14 @@ def locked() -> Unavailable:
     )
 
 
+def upgrade_locked() -> Unavailable:
+    return Unavailable(
+        "Another program holds a table of the database locked, or upgrades it, so it was not upgraded and "
+        "nothing was changed. Close the database tool or end the long transaction (PostgreSQL's "
+        "pg_stat_activity lists them), then run: rollcall db upgrade"
+    )
+
+
 def full() -> Unavailable:
     return Unavailable(
         "The disk is full, so nothing was changed. Looking things up still works; "

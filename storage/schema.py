@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnClause, NullPool, create_engine, delete, func, insert, literal_column, select
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from storage import address, errors, tables
 from storage.address import Address
@@ -26,6 +27,12 @@ NOW = {
     Engine.POSTGRESQL: "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
 }
 """The database's own clock, for what it notes about itself."""
+PATIENCE = (
+    "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+    " SET LOCAL lock_timeout = '10s'"
+)
+"""PostgreSQL: a step may take as long as its tables are large. Who holds a table is not waited for that
+long, because everybody else would wait behind the upgrade."""
 UPGRADE_LOCK = 0x526F6C6C
 """PostgreSQL's advisory lock for upgrades: "Roll" in ASCII."""
 
@@ -133,16 +140,25 @@ def migrate(connection: Connection, revision: str) -> None:
 def transaction(where: Address) -> Iterator[Connection]:
     """A connection of SQLAlchemy's in a transaction that keeps other upgrades out."""
     if where.engine is Engine.POSTGRESQL:
+        from psycopg.errors import LockNotAvailable
+
         from storage.postgres import connect as connect_postgres
+        from storage.postgres_connection import told as told_by_postgres
 
         engine = create_engine(
             "postgresql+psycopg://",
             creator=lambda: connect_postgres(where.conninfo, autocommit=False),
             poolclass=NullPool,
         )
-        with engine.begin() as connection:
-            connection.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-            yield connection
+        try:
+            with engine.begin() as connection:
+                connection.exec_driver_sql(PATIENCE)
+                connection.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
+                yield connection
+        except DBAPIError as error:
+            if isinstance(error.orig, LockNotAvailable):
+                raise errors.upgrade_locked() from error
+            raise told_by_postgres(error.orig or error) from error
         return
     raw = connect(where.path, "full")
     engine = create_engine("sqlite://", creator=lambda: raw, poolclass=NullPool)

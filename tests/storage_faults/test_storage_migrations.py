@@ -7,6 +7,7 @@ import re
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -20,12 +21,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event
 from sqlalchemy import Engine as SqlAlchemy
-from sqlalchemy import event
 from storage_faults.forked import Child, killed
 from storage_faults.stores import filled
 
-from storage import address, schema
+from bot.domain.errors import Unavailable
+from storage import address, postgres_connection, schema
 from storage.database import _schema, current_revision, ensure_schema, open_store, upgrade
 from storage.errors import Unusable
 from storage.migrations import REVISIONS
@@ -202,3 +204,40 @@ def test_two_upgrades_at_once_are_one(bare: str) -> None:
         thread.join()
     assert problems == []
     assert current_revision(bare) == REVISIONS[-1]
+
+
+def test_a_step_may_take_longer_than_a_statement_otherwise_may(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rebuilding a large table of PostgreSQL's takes minutes."""
+    monkeypatch.setattr(
+        postgres_connection,
+        "LIMITS",
+        "SET statement_timeout = '50ms'; SET idle_in_transaction_session_timeout = '50ms'",
+    )
+    migrate = schema.migrate
+
+    def slowly(connection: Connection, revision: str) -> None:
+        connection.exec_driver_sql("SELECT pg_sleep(0.2)")
+        time.sleep(0.2)
+        migrate(connection, revision)
+
+    monkeypatch.setattr(schema, "migrate", slowly)
+    upgrade(postgres_url)
+    assert current_revision(postgres_url) == REVISIONS[-1]
+
+
+def test_an_upgrade_that_meets_a_lock_says_so_and_has_not_happened(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report that somebody runs on the tables, in a transaction that they left open."""
+    upgrade(postgres_url)
+    schema.downgrade(postgres_url, REVISIONS[0])
+    monkeypatch.setattr(schema, "PATIENCE", schema.PATIENCE.replace("10s", "100ms"))
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT count(*) FROM delivery")
+        with pytest.raises(Unavailable, match=r"was not upgraded and nothing was changed.*long transaction"):
+            upgrade(postgres_url)
+    assert current_revision(postgres_url) == REVISIONS[0]
+    upgrade(postgres_url)
+    assert current_revision(postgres_url) == REVISIONS[-1]
