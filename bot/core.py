@@ -123,6 +123,11 @@ class Rollcall:
         """Remember that the live feeds were live now, so that after a crash the blind spell has a start."""
         await self.feeds.mark_seen()
 
+    async def forget(self) -> bool:
+        """Delete some of what has been kept for long enough. True: there is more of it."""
+        now = self._clock.now()
+        return await self.store.write(lambda tx: tx.ledger.forget(self.organization_id, now))
+
     # --- what platforms tell us ---
 
     async def workspace(self, platform: str, external_id: str, name: str) -> Workspace:

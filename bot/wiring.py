@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from adapters.http.server import HttpServer
     from storage.claim import Claim
 
+T = TypeVar("T")
 log = logging.getLogger("rollcall.program")
 GROUP = "rollcall.platforms"
 TICK = 1.0
 """Seconds between looks at what time has brought about; queries never wait for it."""
 SEEN_EVERY = 30.0
 """Seconds between notes that feeds are live: how exactly a crash's blind spell is dated."""
+FORGET_EVERY = 60.0
+"""Seconds between looks for what has been kept for long enough; while there is more of it, each tick."""
 SUMMARIES_EVERY = 5.0
 """Seconds between looks for a summary that is due."""
 LEAVE_WITHIN, HTTP_WITHIN, AT_LEAST = 6.3, 5.2, 0.2
@@ -172,21 +175,25 @@ class Program:
         )(attempt)
 
     async def _ticks(self) -> None:
-        seen = self.clock.monotonic()
+        seen = forgot = self.clock.monotonic()
         while True:
             await self.clock.sleep(TICK)
             await self._try("a tick failed; what was due is due again", self.core.tick())
             if self.clock.monotonic() - seen >= SEEN_EVERY:
                 await self._try("live feeds could not be noted as seen", self.core.mark_feeds_seen())
                 seen = self.clock.monotonic()
+            if self.clock.monotonic() - forgot >= FORGET_EVERY:
+                more = await self._try("what is old could not be forgotten", self.core.forget())
+                forgot = forgot if more else self.clock.monotonic()
 
-    async def _try(self, failed: str, step: Coroutine[object, object, None]) -> None:
+    async def _try(self, failed: str, step: Coroutine[object, object, T]) -> T | None:
         try:
-            await step
+            return await step
         except Unavailable as problem:
             log.warning("%s: %s", failed, problem.sentence)
         except Exception:
             log.exception(failed)
+        return None
 
     async def _summaries(self) -> None:
         if not self.config.summary:

@@ -405,3 +405,32 @@ async def test_the_first_start_on_a_restored_backup_says_so_once(
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
         noted = database.execute("SELECT actor, action, subject FROM audit").fetchall()
     assert noted == [("operator", "database.restored", "monday.sqlite3")]
+
+
+async def test_a_running_program_forgets_what_it_has_kept_for_long_enough(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a minute, and each tick while there is more."""
+    clock = CountingClock()
+    program = Program(QUIET, open_store(url), clock)
+    await program.core.start()
+    answers = iter([True, True, False, False])
+    asked: list[float] = []
+
+    async def forget() -> bool:
+        asked.append(clock.monotonic())
+        more = next(answers, None)
+        if more is None:
+            raise asyncio.CancelledError
+        return more
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds=seconds)
+
+    monkeypatch.setattr(program.core, "forget", forget)
+    monkeypatch.setattr(clock, "sleep", sleep)
+    began = clock.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await program._ticks()
+    assert [at - began for at in asked] == [60, 61, 62, 122, 182]
+    await program.store.close()

@@ -50,7 +50,6 @@ from bot.domain.agent import Agent
 from bot.domain.errors import NotFound, RollcallError
 from bot.ports import Load
 from bot.roster import Row
-from bot.service.externals import name_agent
 
 AHEAD = timedelta(seconds=60)
 """How far a reporter's clock may be ahead of ours."""
@@ -238,14 +237,10 @@ class Routes:
 
     async def _name(self, asked: Asked, name: str, system: str, external_id: str | None) -> Response:
         core = self._core
-        agent, now = self._find(asked, name), asked.now
         actor = f"key:{asked.key.id}" if asked.key else ""
-        named = await core.store.write(lambda tx: name_agent(tx, agent.id, system, external_id, actor, now))
-        facts = core.roster.facts(agent.id)
+        named = await core.name_agent(self._find(asked, name).id, system, external_id, actor)
         asked.now = core.clock.now()
-        if facts is not None:
-            core.roster.put(named, facts, asked.now)
-        return told(ExternalIds(agent.id, dict(named.externals)), asked)
+        return told(ExternalIds(named.id, dict(named.externals)), asked)
 
     # --- teams and skills ---
 

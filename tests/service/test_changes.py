@@ -339,3 +339,29 @@ async def test_after_a_database_had_no_time_for_many_fewer_are_tried_at_once(tea
             await team.desk.observe(team.discord.id, epoch, snapshot)
     assert team.desk.roster.pool(team.clock.now()).away == 50
     assert max(sizes) == 50
+
+
+async def test_a_new_team_for_everyone_is_given_in_transactions_of_a_bearable_size(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once would take longer than a database may take to answer."""
+    for number in range(5):
+        await team.type(f"5{number}", "/presence me", on="discord", name=f"Ana {number}")
+    await team.desk.dispatcher.finish()
+    monkeypatch.setattr("bot.core.BATCH", 2)
+    more = {"slug": "vip", "name": "VIP", "everyone": True}
+    config = Config.model_validate({**TEAMS, "team": [*TEAMS["team"], more]})
+    desk = Desk(config, team.desk.store, team.clock)
+    write, sizes = desk.store.write, []
+
+    async def counted(operation: Callable[[Transaction], T]) -> T:
+        if isinstance(operation, partial):
+            sizes.append(len(operation.args[0]))
+        return await write(operation)
+
+    desk.store.write = counted  # type: ignore[method-assign]
+    await desk.start()
+    desk.store.write = write  # type: ignore[method-assign]
+    assert sizes == [2, 2, 1]
+    stored = await desk.store.read(lambda tx: list(tx.members.everyone(desk.organization_id)))
+    assert {"vip" in agent.teams for agent, _ in stored} == {True}
