@@ -15,6 +15,8 @@ HEAD_WITHIN = 10.0
 REST_WITHIN = 10.0
 """Seconds in which the rest of a body must have come that is dropped, because it was answered already."""
 LARGEST_HEAD = 32 * 1024
+MOST_WAITING = 100
+"""Requests on one connection that were sent before the one ahead of them was answered."""
 MOST_CONNECTIONS = 10_000
 """Some 10 kB each."""
 OTHER_FILES = 124
@@ -71,7 +73,11 @@ class Protocol(HttpToolsProtocol):
             self._patience = self.loop.call_later(HEAD_WITHIN, self._head_is_late)
 
     def on_message_begin(self) -> None:
-        """A new head."""
+        """A new head. Each that waits for its turn takes some 2 kB, and one piece may hold thousands."""
+        if len(self.pipeline) >= MOST_WAITING:
+            sentence = f"At most {MOST_WAITING} requests may wait for their turn on one connection."
+            self._refuse(Problem("bad_request", sentence))
+            raise ValueError("too many requests at once")
         super().on_message_begin()
         self._fields = self._rest = 0
 
@@ -81,9 +87,12 @@ class Protocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One field more."""
+        """One field more. Trailers are dropped: among the head's fields they would count as a key or an
+        ETag that no proxy has seen (RFC 9110, 6.5.1)."""
         self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        cycle = self.cycle
+        if cycle is None or cycle.scope is not self.scope:
+            super().on_header(name, value)
 
     def _count(self, size: int) -> None:
         """A head that comes in one piece is complete when `data_received` could look at it."""

@@ -302,6 +302,42 @@ async def test_a_head_of_just_the_most_is_read_however_it_comes(asked_only: Hous
         assert (await spoken(asked_only.server, said))[9:12] == status
 
 
+@pytest.mark.parametrize("trailer", ["Authorization: Bearer {key}", "If-None-Match: *"])
+async def test_trailers_count_for_nothing(trailer: str) -> None:
+    """What stands behind a body is not the head: a proxy that checks heads has not seen it."""
+    async with house() as at:
+        key = await at.key("read")
+        answers = []
+        for last in ("", trailer.format(key=key) + "\r\n"):
+            head = "" if "key" in trailer else f"Authorization: Bearer {key}\r\n"
+            said = (
+                f"GET /v1/teams HTTP/1.1\r\nHost: x\r\n{head}X-Request-Id: x\r\nConnection: close\r\n"
+                f"Transfer-Encoding: chunked\r\n\r\n0\r\n{last}\r\n"
+            )
+            answers.append((await spoken(at.server, said.encode())).partition(b"\r\n")[0])
+        assert answers[0] == answers[1]
+        assert answers[0][9:12] == (b"401" if "key" in trailer else b"200")
+
+
+async def test_requests_do_not_pile_up_behind_one_that_is_not_answered() -> None:
+    """No key is needed to send them, and nobody who does not read has to wait for answers."""
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        entered.set()
+        await release.wait()
+
+    one = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    first = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with house(mounts={"/slow": slow}) as at:
+        answer = await spoken(at.server, first + one * 500)
+        assert answer.startswith(b"HTTP/1.1 400 "), answer
+        assert b"At most 100 requests" in answer
+        assert (await spoken(at.server, one * protocol.MOST_WAITING + last)).count(b'{"live":true}') == 101
+        release.set()
+
+
 @pytest.mark.parametrize("name", [b"\r\nX: ", b""])
 async def test_trailers_are_bounded_too(name: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fields after a chunked body are kept beside those of the head; also one that never ends."""
