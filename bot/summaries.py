@@ -1,5 +1,6 @@
 """Scheduled summaries: claimed by a row, composed from the roster and the history, posted once."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from bot.roster import Row
 
 log = logging.getLogger("rollcall.summaries")
 LOOKS_BACK = timedelta(hours=24)
+POST_WITHIN = 60.0
+"""Seconds for one post, so that a platform that never answers holds up no other summary."""
 RETRY = timedelta(seconds=30)
 """How long a platform that can't take it is left alone, where it does not say."""
 TROUBLES: Mapping[str, str] = {
@@ -137,7 +140,8 @@ async def _post(
     await core.store.write(begin)
     message_id = None
     try:
-        message_id = await platform.post(channel, message)
+        async with asyncio.timeout(POST_WITHIN):
+            message_id = await platform.post(channel, message)
         outcome = "posted"
     except RetryLater as problem:
         until = core.clock.now() + _wait(problem)

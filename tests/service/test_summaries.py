@@ -178,6 +178,24 @@ async def test_one_summary_s_failure_neither_stops_nor_hides_another() -> None:
     assert bodies[1].sentence == "Slack can't be reached.", "neither takes the other's place"
 
 
+async def test_a_post_that_is_never_answered_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows whether it got there, so it is told and not tried again."""
+    at = await scene({**DAILY, "slug": "second", "channel": "slack:C2"})
+    healthy = at.slack.post
+
+    async def post(channel: str, message: Message) -> str:
+        if channel == "C1":
+            await asyncio.Event().wait()
+        return await healthy(channel, message)
+
+    at.slack.post = post  # type: ignore[method-assign]  # one channel hangs
+    monkeypatch.setattr("bot.summaries.POST_WITHIN", 0.05)
+    assert await at.look() == 1
+    assert at.slack.posted == ["C2"]
+    assert [banner for banner in at.banners if "nobody knows whether it got there" in banner]
+    assert await at.look(seconds=5) == 0
+
+
 async def test_a_platform_that_does_not_run_is_told_at_once_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
