@@ -70,7 +70,7 @@ class Listener(Protocol):
     def unavailable(self, guild: discord.Guild) -> None: ...
     def removed(self, guild: discord.Guild) -> None: ...
     def seen(self, event: discord.RawPresenceUpdateEvent) -> None: ...
-    async def asked(self, interaction: "discord.Interaction[Any]") -> None: ...
+    def asked(self, interaction: "discord.Interaction[Any]") -> None: ...
 
 
 class Resumable(Struct, frozen=True):
@@ -131,6 +131,7 @@ class Connection(discord.Client):
             "guild_join": self._available,
             "guild_unavailable": listener.unavailable,
             "guild_remove": listener.removed,
+            "interaction": listener.asked,
         }
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
@@ -158,10 +159,6 @@ class Connection(discord.Client):
         # In its first seconds discord.py holds GUILD_CREATE back, so an outage or a removal may overtake it.
         if not guild.unavailable and self.get_guild(guild.id) is not None:
             self._listener.available(guild)
-
-    async def on_interaction(self, interaction: "discord.Interaction[Any]") -> None:
-        """A command, a click or a half-typed option."""
-        await self._listener.asked(interaction)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Counts the IDENTIFY that comes. Discord resets the token after 1,000 in 24 h."""

@@ -36,7 +36,9 @@ LONGEST_PAUSE = 60.0
 STEADY = 60.0
 """Seconds after which a connection counts as having worked."""
 BUDGET_EVERY = 600.0
-LEAVE_WITHIN = 2.0
+ANSWER_WITHIN, LEAVE_WITHIN = 2.5, 2.0
+"""Seconds for answers in hand before a client is closed, and for what is then still to be stored. Together
+less than what the program has for leaving (bot/wiring.py)."""
 LOSSES_TOLD = 3
 """Attempts in a row that must fail before people are told; Discord ends connections every few hours."""
 UNREACHABLE = frozenset([50007, 50278, 50033, 10013, 10003, 10004, 50001, 50013])
@@ -81,6 +83,7 @@ class DiscordService:
         self._answers = Answers(table, core, self.feeds, roles)
         self._registration = Registration(core, self.feeds, table.names, self._invite)
         self._connection: Connection | None = None
+        self._answering: set[asyncio.Task[None]] = set()
         self._troubles: dict[str, str] = {}
         self._losses = 0
         """In a row."""
@@ -164,6 +167,7 @@ class DiscordService:
             serving.cancel()
             await asyncio.gather(serving, refused, return_exceptions=True)
             self.feeds.lost(self._core.clock.now())
+            await self._finish_answers()
             await _closed(connection)
         return None
 
@@ -255,9 +259,27 @@ class DiscordService:
         """PRESENCE_UPDATE."""
         self.feeds.seen(event)
 
-    async def asked(self, interaction: "discord.Interaction[Any]") -> None:
-        """INTERACTION_CREATE."""
-        await self._answers.answer(interaction)
+    def asked(self, interaction: "discord.Interaction[Any]") -> None:
+        """INTERACTION_CREATE: a command, a click or a half-typed option."""
+        answering = self._answers.answer(interaction)
+        task = asyncio.create_task(answering, name=f"discord interaction {interaction.id}")
+        self._answering.add(task)
+        task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._answering.discard(task)
+        trouble = None if task.cancelled() else task.exception()
+        if trouble is not None:
+            log.error("an interaction was not answered", exc_info=trouble)
+
+    async def _finish_answers(self) -> None:
+        """What was asked before the socket went is answered, as long as that takes no longer than allowed:
+        what has changed by then would else be told to nobody."""
+        if self._answering:
+            ending = asyncio.ensure_future(asyncio.wait(self._answering))
+            if not await done_within(self._core.clock, ANSWER_WITHIN, ending):
+                ending.cancel()
+                log.warning("interactions left without an answer: %s", len(self._answering))
 
     def _invite(self, guild_id: int | None) -> str:
         connection = self._connection

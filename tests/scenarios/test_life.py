@@ -111,6 +111,34 @@ async def test_sigterm_under_load_leaves_in_time_and_keeps_what_was_acknowledged
         assert scene.program.broken() == []
 
 
+async def test_sigterm_with_commands_in_hand_answers_them(tmp_path: Path) -> None:
+    """What is carried out is told: one command still waits for Discord's word on who clicks when SIGTERM
+    comes, the answer of another is on its way."""
+    async with discord_scene(tmp_path) as scene, scene.program:
+        maria, ben = scene.agent("Maria"), scene.agent("Ben")
+        await scene.ready()
+        await scene.say(maria, "available")
+        await scene.say(maria, "away", until="1m")
+        await scene.advance(61)
+        over = await scene.fake.wait_for_message(maria, "Your time away is over")
+        lookups, answers = "/guilds/*/members/*", "/interactions/*"
+        asked, answered = (len(scene.fake.calls(path=path)) for path in (lookups, answers))
+        scene.fake.slow(f"GET {lookups}", 0.7)
+        button = next(one for one in over.buttons if one.custom_id).label
+        clicking = asyncio.create_task(scene.fake.click(maria, over, button))
+        await scene.until(lambda: len(scene.fake.calls(path=lookups)) > asked, "the look-up")
+        scene.fake.slow(f"POST {answers}", 0.7)
+        saying = asyncio.create_task(scene.fake.slash(ben, scene.guild, "available"))
+        await scene.until(lambda: len(scene.fake.calls(path=answers)) > answered, "the answer on its way")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert await scene.program.stop() == 0
+        assert loop.time() - began < 10
+        assert "You're **Available**" in (await saying).text
+        assert not (await clicking).failed
+        assert (scene.presences("Ben")[-1], scene.presences("Maria")[-1]) == ("available", "away")
+
+
 @pytest.mark.long
 async def test_kill_9_under_a_stream_of_commands_loses_nothing_acknowledged(tmp_path: Path) -> None:
     """Row 1: killed at any step of a command, what was acknowledged is there; the history has no gap."""
