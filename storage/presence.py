@@ -6,7 +6,7 @@ from sys import intern
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import ClauseElement, bindparam, delete, func, insert, select, update
 
 from bot.domain.errors import Conflict
 from bot.domain.facts import Facts, Feed, FeedState, Interval, Link
@@ -23,6 +23,7 @@ from storage.facts import (
     link_from,
 )
 from storage.sql import (
+    Engine,
     Sql,
     Statement,
     instant,
@@ -77,21 +78,34 @@ REPLACE_INTERVAL = Statement(
     .where(tables.interval.c.agent_id == bindparam("the_agent"), tables.interval.c.ended_at.is_(None))
     .values(named(tables.interval, "ended_at", *_INTERVAL))
 )
-HISTORY = Statement(
-    lambda engine: (
+
+
+def _history(engine: Engine) -> ClauseElement:
+    """Of each agent asked for, from the last interval that began at or before the time asked for: what
+    came before it is not even read."""
+    asked, earlier = listed(engine, "agents"), tables.interval.alias("earlier")
+    last_before = (
+        select(func.max(earlier.c.since))
+        .where(earlier.c.agent_id == asked.c.value, earlier.c.since <= bindparam("from"))
+        .scalar_subquery()
+    )
+    return (
         select(
             tables.interval.c.agent_id,
             tables.interval.c.ended_at,
             *(tables.interval.c[name] for name in _INTERVAL),
         )
+        .select_from(asked.join(tables.interval, tables.interval.c.agent_id == asked.c.value))
         .where(
-            tables.interval.c.agent_id.in_(listed(engine, "agents")),
+            tables.interval.c.since >= func.coalesce(last_before, bindparam("from")),
             tables.interval.c.since < bindparam("until"),
             tables.interval.c.ended_at.is_(None) | (tables.interval.c.ended_at > bindparam("from")),
         )
         .order_by(tables.interval.c.agent_id, tables.interval.c.since)
     )
-)
+
+
+HISTORY = Statement(_history)
 _FEED = ("epoch", "live_at", "lost_at", "seen_at", "ended")
 FEEDS = Statement(
     select(*(tables.feed.c[name] for name in ("workspace_id", "state", *_FEED)))

@@ -18,13 +18,12 @@ from sqlalchemy import (
     ClauseElement,
     ColumnElement,
     Dialect,
-    Select,
     Table,
+    TableValuedAlias,
     Text,
     bindparam,
     cast,
     func,
-    select,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -160,11 +159,12 @@ def upsert(
     return Statement(build)
 
 
-def listed(engine: Engine, name: str) -> Select[str]:
-    """The members of a JSON list of strings given as one parameter, for `IN`."""
+def listed(engine: Engine, name: str) -> TableValuedAlias:
+    """The members of a JSON list of strings given as one parameter, as a table of one column: `value`."""
     if engine is Engine.SQLITE:
-        return select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value)
-    return select(func.json_array_elements_text(cast(bindparam(name, type_=Text), JSON)))
+        return func.json_each(bindparam(name, type_=Text)).table_valued("value", name="listed")
+    given = cast(bindparam(name, type_=Text), JSON)
+    return func.json_array_elements_text(given).table_valued("value", name="listed")
 
 
 class Cursor(Protocol):

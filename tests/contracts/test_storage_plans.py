@@ -132,3 +132,19 @@ def value_of(parameter: str) -> object:
     if kind is int:
         return ROWS - 10 if parameter in ("after", "now", "from") else 5
     return {str: "o" if "organization" in parameter else "a1", bool: True, bytes: b""}[kind]
+
+
+def test_history_reads_nothing_from_before_the_time_asked_for(
+    sqlite_tables: sqlite3.Connection, postgres_tables: psycopg.Connection[tuple[str]]
+) -> None:
+    """A summary of a day costs the same after a year as on the first day: the index is bounded below too."""
+    found = STATEMENTS["HISTORY"].compiled(Engine.SQLITE).sql
+    plan = sqlite_tables.execute("EXPLAIN QUERY PLAN " + found, [1] * found.count("?")).fetchall()
+    steps = [step for *_, step in plan]
+    assert "SEARCH interval USING PRIMARY KEY (agent_id=? AND since>? AND since<?)" in steps
+    found = STATEMENTS["HISTORY"].compiled(Engine.POSTGRESQL).sql
+    values = {parameter: value_of(parameter) for parameter in re.findall(r"%\((\w+)\)s", found)}
+    lines = [line for (line,) in postgres_tables.execute(f"EXPLAIN {found}".encode(), values)]
+    (bounds,) = (line for line in lines if "Index Cond" in line and "COALESCE" in line)
+    assert "since >= COALESCE" in bounds
+    assert "since <" in bounds
