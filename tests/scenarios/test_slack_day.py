@@ -9,8 +9,8 @@ BAD_TIMES = {
     "until 25:99": "hours run from 0 to 23, minutes from 00 to 59, as in `until 14:30`",
     "31d": "an away lasts at most 30 days. Type a shorter one, as in `2h`",
     "until 6:00": "so 06:00 has passed. Type `until 18:00`, `until tomorrow 06:00`",
-    "0m": "must be more than zero, as in `30m`",
-    "-5m": "must be more than zero, as in `30m`",
+    "0m": "must be at least a minute, as in `30m`",
+    "-5m": "must be at least a minute, as in `30m`",
     "until 14:30 15:30": "that is more than one time. Type when you come back, as in `lunch 30m`",
     "99999999999h": "an away lasts at most 30 days",
 }
