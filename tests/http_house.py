@@ -193,3 +193,20 @@ async def house(
         with suppress(asyncio.CancelledError):
             await running
         await opened.close()
+
+
+def where(server: HttpServer) -> tuple[str, int]:
+    """The host and port on which it listens."""
+    host, _, port = server.address.removeprefix("http://").rpartition(":")
+    return host, int(port)
+
+
+async def spoken(server: HttpServer, said: bytes) -> bytes:
+    """What is answered to these bytes until the connection is closed."""
+    reader, writer = await asyncio.open_connection(*where(server))
+    writer.write(said)
+    try:
+        async with asyncio.timeout(3):
+            return await reader.read()
+    finally:
+        writer.close()
