@@ -4,6 +4,7 @@ The only module that knows adapters and storage. What is heavy is imported when 
 """
 
 import asyncio
+import difflib
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from importlib.metadata import entry_points
@@ -56,7 +57,10 @@ def find_platforms(config: Config, core: Desk) -> dict[str, ChatPlatform]:
             found[platform.name] = platform
     unknown = sorted(set(config.platforms) - set(found))
     if unknown:
-        raise ConfigError(f"platforms.{unknown[0]}: no such platform is installed.")
+        installed = [entry.name for entry in entry_points(group=GROUP) if entry.name != unknown[0]]
+        near = difflib.get_close_matches(unknown[0], installed, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"installed are {', '.join(sorted(installed))}."
+        raise ConfigError(f"platforms.{unknown[0]}: no such platform is installed; {hint}")
     return found
 
 

@@ -51,7 +51,7 @@ def written(folder: Path, text: str) -> Path:
             "team.0.membrs is not a key; did you mean members?",
         ),
         ({"log": {"zzzz": 1}}, "log.zzzz is not a key; known here: form, level."),
-        ({"slack": {"app_token": "x"}}, "slack.bot_token is missing."),
+        ({"slack": {"app_token": "x"}}, 'slack.bot_token is missing, as in bot_token = "xoxb-…".'),
         ({"http": 8080}, "http: must be a table, written under [its name]."),
         (
             {"team": {"slug": "a"}},
@@ -152,6 +152,7 @@ def test_a_secret_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
     [
         ('token_file = "nothing"', "can't be read: FileNotFoundError."),
         ('token = "a"\ntoken_file = "b"', "discord.token and discord.token_file are both set; keep one."),
+        ('token_file = "a\\u0000b"', "discord.token_file: there must be the path of a text file."),
         ('token = "a"\nguilds_file = "b"', "discord.guilds_file is not a key; did you mean guilds?"),
     ],
 )
@@ -298,7 +299,7 @@ def test_a_name_that_slack_keeps_for_itself_is_refused_with_the_reason(name: str
             {"awya": "afk"},
             'there is no command "awya" to name; known: available, away, who',
         ),
-        ("slack", {"away": "a b"}, "String should match pattern"),
+        ("slack", {"away": "a b"}, "slack.names.away: must be up to 32 small letters, digits, hyphens"),
         ("slack", {"away": "afk", "who": "afk"}, 'two commands would be called "afk"'),
         ("slack", {"available": "brb"}, 'two commands would be called "brb"'),
         ("discord", {"available": "away"}, 'two commands would be called "away"'),
@@ -341,8 +342,32 @@ def test_names_are_checked_against_what_commands_are_called_by_default() -> None
             'configuration: [[summary]] "s" names a channel of a platform without a table; add '
             "[platforms.…], or take a platform that has one: discord",
         ),
-        ({"http": {"port": 65536}}, "http.port: Input should be less than or equal to 65535"),
-        ({"slack": {**SLACK, "polls_per_minute": 51}}, "slack.polls_per_minute: "),
+        ({"http": {"port": 65536}}, "http.port: must be a whole number from 0 to 65535, such as 8080."),
+        ({"http": {"port": "many"}}, "http.port: must be a whole number from 0 to 65535, such as 8080."),
+        (
+            {"http": {"rate_per_minute": 0}},
+            "http.rate_per_minute: must be a whole number of at least 1, such as",
+        ),
+        ({"http": {"enabled": "maybe"}}, "http.enabled: must be true or false, such as true."),
+        ({"http": {"host": ""}}, 'http.host: must be given, not empty, such as "127.0.0.1".'),
+        (
+            {"log": {"level": "loud"}},
+            'log.level: must be "debug", "info", "warning" or "error", such as "info".',
+        ),
+        ({"organization": {"name": ""}}, "organization.name: must be text of 1 to 80 characters, such as "),
+        ({"discord": {"token": "x", "guilds": [1]}}, "discord.guilds.0: must be an id in quotes, such as "),
+        (
+            {"team": [BILLING], "summary": [{**DAILY, "channel": "C012AB3CD"}]},
+            'summary.0.channel: must be platform:channel, such as "slack:C012AB3CD".',
+        ),
+        (
+            {"team": [BILLING], "summary": [{**DAILY, "channel": "slack:C", "at": 9}]},
+            "summary.0.at: write a time",
+        ),
+        (
+            {"slack": {**SLACK, "polls_per_minute": 51}},
+            "slack.polls_per_minute: must be a whole number from 1 to 50",
+        ),
     ],
 )
 def test_a_value_that_breaks_a_rule_is_named_with_the_rule(table: Mapping[str, Any], told: str) -> None:

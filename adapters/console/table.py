@@ -15,11 +15,15 @@ NAME = "platforms.console"
 class PersonTable(Table):
     """`[[platforms.console.people]]`: somebody who can be chosen with `/as`."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    id: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
+        description="up to 32 small letters, digits and hyphens",
+        examples=["alex"],
+    )
     """What is typed behind `/as`."""
-    name: str = Field("", max_length=80)
+    name: str = Field("", max_length=80, examples=["Alex"])
     """How the team sees them; the id, if left out."""
-    zone: Zone | None = None
+    zone: Zone | None = Field(None, examples=["Europe/Berlin"])
     """This machine's, if left out and the machine names one."""
 
     @property
@@ -32,7 +36,7 @@ class PersonTable(Table):
 class ConsoleTable(Table):
     """The whole table; the first of `people` begins at the prompt."""
 
-    people: tuple[PersonTable, ...] = Field((PersonTable(id="me", name="Me"),), min_length=1)
+    people: tuple[PersonTable, ...] = Field((PersonTable(id="me", name="Me", zone=None),), min_length=1)
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

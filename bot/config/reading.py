@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from bot.config.rules import example_of, field_at, rule
 from bot.config.tables import Config, Table
 from bot.domain.errors import RollcallError
 
@@ -44,16 +46,16 @@ def load_config(path: Path | None, environment: Mapping[str, str] | None = None)
     table: dict[str, Any] = {}
     if path is not None:
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise ConfigError(f"There is no configuration file {path}.") from None
-        except (OSError, UnicodeDecodeError) as problem:
-            raise ConfigError(
-                f"The configuration file {path} can't be read: {type(problem).__name__}."
-            ) from None
         except tomllib.TOMLDecodeError as problem:
             where = re.search(r"\(at line \d+, column \d+\)", str(problem))
             raise ConfigError(f"{path} is not TOML {where.group() if where else ''}".rstrip() + ".") from None
+        except (OSError, ValueError) as problem:
+            raise ConfigError(
+                f"The configuration file {path} can't be read: {type(problem).__name__}."
+            ) from None
     _lay_over(table, os.environ if environment is None else environment)
     _read_secret_files(table, path.parent if path else Path())
     return read_table(Config, table)
@@ -118,39 +120,38 @@ def _read_secret_files(table: dict[str, Any], beside: Path) -> None:
                 raise ConfigError(f"{name}.{wanted} and {name}.{key} are both set; keep one.")
             file = beside / str(part.pop(key))
             try:
-                part[wanted] = file.read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as problem:
+                part[wanted] = file.read_text(encoding="utf-8-sig").strip()
+            except (
+                ValueError
+            ):  # A path with a NUL, which has no place in a message, or a file that is no text.
+                raise ConfigError(f"{name}.{key}: there must be the path of a text file.") from None
+            except OSError as problem:
                 raise ConfigError(f"{name}.{key}: {file} can't be read: {type(problem).__name__}.") from None
 
 
 def _told(problems: ValidationError, model: type[Table], name: str) -> list[str]:
     """One sentence a fault: the key, the rule, and for an unknown key the nearest right one."""
     told = []
-    for problem in problems.errors(include_input=False, include_url=False, include_context=False):
+    for problem in problems.errors(include_input=False, include_url=False):
         if problem["type"] == "too_short" and "after validation" in problem["msg"]:
             continue  # Its members were refused, each by a sentence of its own.
         where = ".".join(str(step) for step in (*([name] if name else []), *problem["loc"]))
+        field = field_at(model, problem["loc"])
         if problem["type"] == "extra_forbidden":
             known = _known_keys(model, problem["loc"][:-1])
             near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}."
             told.append(f"{where} is not a key; {hint}")
         elif problem["type"] == "missing":
-            told.append(f"{where} is missing.")
+            told.append(f"{where} is missing{_as_in(problem['loc'][-1], field)}.")
         else:
-            told.append(f"{where or 'configuration'}: {_rule(problem['type'], problem['msg'])}.")
+            told.append(f"{where or 'configuration'}: {rule(problem, field)}.")
     return told
 
 
-def _rule(kind: str, message: str) -> str:
-    """The rule that a value breaks, in words of the file instead of the library's."""
-    if kind in ("model_type", "dict_type"):
-        return "must be a table, written under [its name]"
-    if kind == "tuple_type":
-        return 'must be a list, such as ["a", "b"], or tables, each under [[its name]]'
-    if kind == "time_parsing":
-        return "write a time of day such as 09:30"
-    return message.removeprefix("Value error, ")
+def _as_in(key: int | str, field: FieldInfo | None) -> str:
+    example = example_of(field)
+    return f", as in {key} = {example}" if example else ""
 
 
 def _known_keys(model: Any, steps: tuple[int | str, ...]) -> list[str]:

@@ -1,7 +1,7 @@
 """The tables of the configuration: frozen, all checked, each key with its default."""
 
 from collections.abc import Mapping
-from datetime import time, timedelta
+from datetime import timedelta
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -14,8 +14,11 @@ from bot.config.values import (
     Day,
     Duration,
     IdentityName,
+    Name,
+    PlatformId,
     Secret,
     Slug,
+    TimeOfDay,
     Zone,
     refuse_twins,
 )
@@ -31,7 +34,7 @@ class Table(BaseModel):
 class OrganizationTable(Table):
     """`[organization]`"""
 
-    name: str = Field("My team", min_length=1, max_length=80)
+    name: Name = "My team"
     zone: Zone = "UTC"
     """Where nobody's own zone is known."""
     leads: tuple[IdentityName, ...] = ()
@@ -41,7 +44,7 @@ class OrganizationTable(Table):
 class DatabaseTable(Table):
     """`[database]`"""
 
-    url: Secret = SecretStr("sqlite:///rollcall.sqlite3")
+    url: Secret = Field(SecretStr("sqlite:///rollcall.sqlite3"), examples=["sqlite:///rollcall.sqlite3"])
     """`sqlite:///path` or `postgresql://user:password@host/name`."""
     durability: Literal["full", "normal"] = "full"
     """SQLite's synchronous: `normal` may lose the last moments in a power cut."""
@@ -101,15 +104,15 @@ class DiscordTable(Table):
     """`[discord]`: there when the bot shall run in Discord."""
 
     token: Secret
-    guilds: tuple[str, ...] = ()
+    guilds: tuple[PlatformId, ...] = ()
     """Guild ids that belong to this team; empty: every guild the bot is in."""
-    agent_roles: tuple[str, ...] = ()
+    agent_roles: tuple[PlatformId, ...] = ()
     """Role ids whose holders are enrolled by their first command."""
     presence: bool = True
     """False: no presence intent is asked for, and presence rests on check-ins."""
-    base_url: str = ""
+    base_url: str = Field("", examples=["https://proxy.example.org/api"])
     """Another REST address (a proxy, a test server); empty: Discord's own."""
-    gateway_url: str = ""
+    gateway_url: str = Field("", examples=["wss://gateway.example.org"])
     names: CommandNames = {}
     """Other names for commands: `available`, `away`, `who`, `presence`."""
 
@@ -122,17 +125,17 @@ class DiscordTable(Table):
 class SlackTable(Table):
     """`[slack]`: there when the bot shall run in Slack."""
 
-    bot_token: Secret
-    app_token: Secret | None = None
+    bot_token: Secret = Field(examples=["xoxb-…"])
+    app_token: Secret | None = Field(None, examples=["xapp-…"])
     """For Socket Mode."""
-    signing_secret: Secret | None = None
+    signing_secret: Secret | None = Field(None, examples=["…"])
     """For HTTP mode."""
     mode: Literal["socket", "http"] = "socket"
     presence: bool = True
     """False: presence is not polled and rests on check-ins."""
     polls_per_minute: int = Field(45, ge=1, le=50)
     """Slack's Tier 3 allows about 50 a minute for a workspace."""
-    base_url: str = ""
+    base_url: str = Field("", examples=["https://proxy.example.org/api"])
     """Another Web API address (a proxy, a test server); empty: Slack's own."""
     names: CommandNames = {}
 
@@ -156,7 +159,7 @@ class HttpTable(Table):
     """`[http]`"""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8080, ge=0, le=65535)
     rate_per_minute: int = Field(6000, ge=1)
     """Requests a key may make in a minute before it is told 429."""
@@ -166,7 +169,7 @@ class TeamTable(Table):
     """`[[team]]`"""
 
     slug: Slug
-    name: str = Field(min_length=1, max_length=80)
+    name: Name
     everyone: bool = False
     """New agents join it when they are enrolled."""
     members: tuple[IdentityName, ...] = ()
@@ -176,7 +179,7 @@ class SkillTable(Table):
     """`[[skill]]`"""
 
     slug: Slug
-    name: str = Field(min_length=1, max_length=80)
+    name: Name
     agents: tuple[IdentityName, ...] = ()
 
 
@@ -185,11 +188,13 @@ class SummaryTable(Table):
 
     slug: Slug
     team: Slug
-    channel: str = Field(pattern=r"^[^\s:]+:\S+$")
+    channel: str = Field(
+        pattern=r"^[^\s:]+:\S+$", description="platform:channel", examples=["slack:C012AB3CD"]
+    )
     """`slack:C012AB3CD`, `discord:guild/channel`, or `name:…` of a platform with a `[platforms.name]`."""
-    at: time
+    at: TimeOfDay
     days: tuple[Day, ...] = Field(("mon", "tue", "wed", "thu", "fri"), min_length=1)
-    zone: Zone | None = None
+    zone: Zone | None = Field(None, examples=["Europe/Berlin"])
     """The organization's, if left out."""
 
 
@@ -204,8 +209,8 @@ class LogTable(Table):
 class Config(Table):
     """The whole configuration."""
 
-    organization: OrganizationTable = OrganizationTable()  # type: ignore[call-arg]  # all have defaults
-    database: DatabaseTable = DatabaseTable()
+    organization: OrganizationTable = OrganizationTable()
+    database: DatabaseTable = DatabaseTable()  # type: ignore[call-arg]  # all have defaults
     presence: PresenceTable = PresenceTable()
     discord: DiscordTable | None = None
     slack: SlackTable | None = None

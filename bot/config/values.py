@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -29,6 +29,16 @@ def _duration(value: object) -> object:
 NO_ZONES = frozenset({"localtime", "Factory", "posixrules", "posix", "right"})
 """Files and folders beside the zones of a machine that read like one: its own setting, a placeholder, the
 zones once more."""
+
+
+def _time_of_day(value: object) -> object:
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d\d?):(\d\d)", value.strip(), re.ASCII)
+        if found is not None and int(found[1]) < 24 and int(found[2]) < 60:
+            return time(int(found[1]), int(found[2]))
+    elif isinstance(value, time) and value.tzinfo is None:
+        return value
+    raise ValueError("write a time of day such as 09:30")
 
 
 def known_zone(name: str | None) -> str | None:
@@ -85,13 +95,26 @@ COMMANDS = ("available", "away", "who", "presence")
 DISCORD_NAMES: Mapping[str, str] = {command: command for command in COMMANDS}
 SLACK_NAMES: Mapping[str, str] = {**DISCORD_NAMES, "away": "brb", "who": "whosin"}
 """What commands are called if nothing else is chosen; Slack keeps `/away` and `/who` for itself."""
-Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Secret = Annotated[SecretStr, AfterValidator(_secret), Field(examples=["…"])]
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
-Zone = Annotated[str, AfterValidator(_zone)]
-IdentityName = Annotated[str, AfterValidator(_identity)]
-Slug = Annotated[str, AfterValidator(_slug)]
+Zone = Annotated[str, AfterValidator(_zone), Field(examples=["Europe/Berlin"])]
+IdentityName = Annotated[str, AfterValidator(_identity), Field(examples=["slack:T012AB3CD:U012AB3CD"])]
+Slug = Annotated[str, AfterValidator(_slug), Field(examples=["billing-eu"])]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=80, description="text of 1 to 80 characters", examples=["Billing"]),
+]
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), Field(examples=["09:30"])]
+PlatformId = Annotated[str, Field(description="an id in quotes", examples=["1174009900000000000"])]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-CommandName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+CommandName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9_-]{1,32}$",
+        description="up to 32 small letters, digits, hyphens and underscores",
+        examples=["support-away"],
+    ),
+]
 CommandNames = Annotated[Mapping[str, CommandName], AfterValidator(_known_commands)]
 
 SLACK_RESERVED = frozenset(
