@@ -130,7 +130,7 @@ def value_of(parameter: str) -> object:
     if parameter == "agents":
         return '["a1", "a2"]'
     if kind is int:
-        return ROWS - 10 if parameter in ("after", "now", "from") else 5
+        return ROWS - 10 if parameter in ("after", "now", "from", "until") else 5
     return {str: "o" if "organization" in parameter else "a1", bool: True, bytes: b""}[kind]
 
 
@@ -144,6 +144,7 @@ def test_history_reads_nothing_from_before_the_time_asked_for(
     assert "SEARCH interval USING PRIMARY KEY (agent_id=? AND since>? AND since<?)" in steps
     found = STATEMENTS["HISTORY"].compiled(Engine.POSTGRESQL).sql
     values = {parameter: value_of(parameter) for parameter in re.findall(r"%\((\w+)\)s", found)}
+    values["from"] = ROWS // 2
     lines = [line for (line,) in postgres_tables.execute(f"EXPLAIN {found}".encode(), values)]
     (bounds,) = (line for line in lines if "Index Cond" in line and "COALESCE" in line)
     assert "since >= COALESCE" in bounds
