@@ -26,12 +26,20 @@ TOKENS = re.compile(
 """Secrets that platforms hand out while it runs: an interaction's, a response's, a socket's, a token."""
 
 
+SHORT = 8
+"""Below so many characters a secret, such as a database's password, may be part of any word."""
+
+
 class Redactor:
-    """Replaces the configuration's secrets wherever they turn up: in messages, fields, tracebacks."""
+    """Replaces the configuration's secrets wherever they turn up: in messages, fields, tracebacks. A short
+    one only where it stands alone: `app` is left in `application`, and in none of `user:app@host`."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         # The longest first: what is left of one that holds another would tell the rest.
-        self._secrets = sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True)
+        ordered = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        self._secrets = [secret for secret in ordered if len(secret) >= SHORT]
+        short = [secret for secret in ordered if len(secret) < SHORT]
+        self._short = re.compile("|".join(map(_alone, short))) if short else None
 
     def clean(self, value: object) -> object:
         """The value with every secret in it replaced, containers too; other objects become their text,
@@ -40,6 +48,8 @@ class Redactor:
             for secret in self._secrets:
                 if secret in value:
                     value = value.replace(secret, REDACTED)
+            if self._short is not None:
+                value = self._short.sub(REDACTED, value)
             return TOKENS.sub(_without, value)
         if isinstance(value, Mapping):
             return {self.clean(key): self.clean(item) for key, item in value.items()}
@@ -53,6 +63,13 @@ class Redactor:
         for key, value in event.items():
             event[key] = self.clean(value)
         return event
+
+
+def _alone(secret: str) -> str:
+    """The pattern of a secret that is no part of a longer word."""
+    before = r"(?<!\w)" if re.match(r"\w", secret) else ""
+    after = r"(?!\w)" if re.search(r"\w\Z", secret) else ""
+    return before + re.escape(secret) + after
 
 
 def _without(found: re.Match[str]) -> str:

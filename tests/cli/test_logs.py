@@ -198,3 +198,23 @@ def test_a_databases_password_is_known_however_it_is_written(address: str, secre
 def test_an_address_without_a_password_holds_no_secret_but_itself() -> None:
     config = Config.model_validate({"database": {"url": "sqlite:///rollcall.sqlite3"}})
     assert secrets_of(config) == ["sqlite:///rollcall.sqlite3"]
+
+
+@pytest.mark.parametrize("secret", ["x", "app", "s3cr3t!", "$$", "pass-1"])
+def test_a_short_secret_is_replaced_where_it_stands_alone(secret: str) -> None:
+    """A database's password may be short; what only has it in a word is left readable."""
+    redactor = Redactor([secret])
+    for line in ("postgresql://me:{}@db/n", "password={}", "password='{}'", "{}", "it was {}.", "({})"):
+        assert redactor.clean(line.format(secret)) == line.format("[secret]")
+    assert Redactor(["app"]).clean("the application's app_id, mapped") == "the application's app_id, mapped"
+
+
+def test_the_password_of_a_database_is_replaced_however_short() -> None:
+    """As it comes out of the configuration."""
+    config = Config.model_validate({"database": {"url": "postgresql://me:abc@db/n"}})
+    told = Redactor(secrets_of(config)).clean("login of me with abc refused at db")
+    assert told == "login of me with [secret] refused at db"
+
+
+def test_nothing_is_replaced_for_a_secret_that_is_empty() -> None:
+    assert Redactor([""]).clean("as it is") == "as it is"
