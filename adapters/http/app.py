@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from adapters.http import strict
 from adapters.http.access import Access
 from adapters.http.availability import PATH as AVAILABILITY
 from adapters.http.availability import AvailabilityRoute
@@ -195,8 +196,10 @@ class Front:
     async def _pass_on(
         self, mounted: AsgiApp, scope: Scope, receive: Receive, send: Send, began: float
     ) -> None:
-        """A chat platform answers for itself; it is only counted."""
+        """A chat platform answers for itself; it is only counted, and not kept waiting for a body."""
         status = 500
+        loop = asyncio.get_running_loop()
+        body_due: float | None = loop.time() + strict.BODY_WITHIN
 
         async def relay(message: Scope) -> None:
             nonlocal status
@@ -204,8 +207,22 @@ class Front:
                 status = message["status"]
             await send(message)
 
+        async def in_time() -> Scope:
+            nonlocal body_due
+            async with asyncio.timeout_at(body_due):
+                message = await receive()
+            if not message.get("more_body"):
+                body_due = None
+            return message
+
         try:
-            await mounted(scope, receive, relay)
+            await mounted(scope, in_time, relay)
+        except TimeoutError:
+            if body_due is None or loop.time() < body_due:
+                raise
+            late = Asked(scope["method"], scope["path"], self._clock.now())
+            late.request_id = self._ids.of(None)
+            status = await _send(send, problem_answer(strict.body_is_late(), late.request_id), late)
         except asyncio.CancelledError:
             if not self.health.stopping:
                 raise

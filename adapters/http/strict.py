@@ -82,12 +82,14 @@ async def _body_of(request: Request) -> bytes:
     except ClientDisconnect:
         raise Problem("bad_request", "The connection was closed before the whole body came.") from None
     except TimeoutError:
-        raise Problem(
-            "timeout",
-            f"The body did not arrive within {BODY_WITHIN:.0f} s.",
-            headers=[(b"connection", b"close")],
-        ) from None
+        raise body_is_late() from None
     return bytes(body)
+
+
+def body_is_late() -> Problem:
+    """The body did not come in time; closed, because the rest of it might."""
+    sentence = f"The body did not arrive within {BODY_WITHIN:.0f} s."
+    return Problem("timeout", sentence, headers=[(b"connection", b"close")])
 
 
 def answered(document: Struct, asked: Asked) -> Response:

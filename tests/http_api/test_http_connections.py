@@ -196,6 +196,28 @@ async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
         assert answer.startswith(b"HTTP/1.1 408 "), answer
 
 
+async def test_a_platforms_body_that_does_not_come_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No key is needed there, and whoever reads it only knows how much, not how long."""
+    monkeypatch.setattr("adapters.http.strict.BODY_WITHIN", 0.1)
+
+    async def platform(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        gone = asyncio.ensure_future(receive())
+        assert not (await asyncio.wait([gone], timeout=0.15))[0], "it is told when the client is gone"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+        assert (await gone)["type"] == "http.disconnect"
+
+    async with house(mounts={"/slack/events": platform}) as at:
+        said = b"POST /slack/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
+        assert (await spoken(at.server, said + b"{")).startswith(b"HTTP/1.1 408 ")
+        assert (await spoken(at.server, said + b"{}")).startswith(b"HTTP/1.1 200 "), "thinking takes its time"
+    assert caplog.text == ""
+
+
 async def test_a_client_that_goes_away_is_nobodys_error(caplog: pytest.LogCaptureFixture) -> None:
     async with house() as at:
         key = await at.key("route")
