@@ -12,9 +12,10 @@ from desk import Team, open_team
 from adapters.http.documents import trouble_body
 from adapters.scheduler import Waker
 from bot.domain.errors import Unavailable
+from bot.domain.schedule import due_slot
 from bot.message import Message
 from bot.ports import ChatPlatform, RetryLater, Transaction, Undeliverable
-from bot.summaries import RETRY, post_due
+from bot.summaries import RETRY, post_due, schedules
 
 SLACK = {"bot_token": "xoxb-1", "app_token": "xapp-1"}
 DAILY = {"slug": "daily", "team": "support", "channel": "slack:C1", "at": "09:00"}
@@ -313,3 +314,23 @@ async def test_the_first_look_is_taken_at_once_and_never_two_at_a_time() -> None
     async with asyncio.timeout(1):
         await at_once.wait()
     patient.stop()
+
+
+async def test_while_one_is_being_posted_nobody_else_may_claim_it_however_long_that_takes() -> None:
+    """I10: its claim lapses after five minutes, but what was begun may already stand in the channel."""
+    at = await scene()
+    desk = at.team.desk
+    slot = due_slot(schedules(desk.config)["daily"], desk.clock.now())
+    assert slot is not None
+    key, hour = (desk.organization_id, slot.schedule, slot.name), timedelta(hours=1)
+    claimed: list[bool] = []
+
+    class Slow(Slack):
+        async def post(self, channel: str, message: Message) -> str:
+            later = desk.clock.now() + hour
+            claimed.append(await desk.store.write(lambda tx: tx.ledger.claim_summary(*key, later)))
+            return await super().post(channel, message)
+
+    at.platforms["slack"] = Slow(at.team)
+    assert await at.look() == 1
+    assert claimed == [False]
