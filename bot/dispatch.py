@@ -9,7 +9,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bot import explain, replies
+from bot import admission, explain, replies
 from bot.commands import (
     BY_NAME,
     GROUP,
@@ -19,20 +19,18 @@ from bot.commands import (
     as_typed,
     check,
     check_names,
-    names_on,
     quoted,
     read_line,
 )
 from bot.config import Config
 from bot.core import Rollcall
-from bot.domain.agent import Agent, Role
+from bot.domain.agent import Agent
 from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import (
     BadInput,
     Forbidden,
     NotEnrolled,
     NotFound,
-    Removed,
     RollcallError,
     Unavailable,
     UnknownCommand,
@@ -74,7 +72,7 @@ class Dispatcher:
         """The answer to a command; see `bot.ports.Core`."""
         now = self.core.clock.now()
         request_id = command.request_id or new_id("cmd", now)
-        names = self.names(command.person.platform)
+        names = admission.names(self.core, command.person.platform)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             started = self.core.clock.monotonic()
             outcome = "ok"
@@ -101,11 +99,11 @@ class Dispatcher:
                 )
 
     async def _answer(self, command: Command, now: datetime) -> Message:
-        names = self.names(command.person.platform)
+        names = admission.names(self.core, command.person.platform)
         name, arguments = self._read(command, names)
         spec = BY_NAME[name]
         check(spec, arguments, names)
-        agent = await self._who_asks(command, spec, now)
+        agent = await admission.admit(self.core, command.person, spec)
         asked = _Asked(command, spec, arguments, names, agent, now)
         reply = await self._use_cases[name](asked)
         if agent is not None and spec.who is Who.ANYONE:
@@ -118,12 +116,6 @@ class Dispatcher:
         row = agent and self.core.roster.row(agent.id, self.core.clock.now())
         return row.verdict.presence if row and problem.field and command.name == "away" else None
 
-    def names(self, platform: str) -> dict[str, str]:
-        """What the commands are called there."""
-        config = self.core.config
-        table = {"discord": config.discord, "slack": config.slack}.get(platform)
-        return names_on(platform, table.names if table is not None else None)
-
     def _read(self, command: Command, names: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         teams = [team.slug for team in self.core.teams]
         skills = [skill.slug for skill in self.core.skills]
@@ -133,55 +125,6 @@ class Dispatcher:
         if command.name == GROUP:
             return read_line(f"{names[GROUP]} {command.text}", names, teams, skills)
         return command.name, arguments_of(BY_NAME[command.name], command.text.strip(), teams, skills)
-
-    # --- who asks ---
-
-    async def _who_asks(self, command: Command, spec: CommandSpec, now: datetime) -> Agent | None:
-        """The agent who gives the command, enrolled if they may be. Raises NotEnrolled, Removed,
-        Forbidden. None: somebody of the organization who is no agent, for what needs none."""
-        person, profile = command.person, command.person.profile
-        names = self.names(person.platform)
-        if profile.kind is not PersonKind.MEMBER:
-            raise NotEnrolled(
-                "Only full members of this workspace can use Rollcall. An admin can make you one."
-            )
-        agent = self.core.roster.by_identity(person.workspace_id, profile.external_id)
-        if agent is not None:
-            await self.core.profile_changed(person.workspace_id, profile)
-            agent = self.core.roster.by_identity(person.workspace_id, profile.external_id) or agent
-        lead = self._is_lead(person, agent)
-        if spec.who is Who.LEAD and not lead:
-            raise Forbidden("Only leads can do that. Ask one of them, or an admin of this workspace.")
-        if agent is not None:
-            return agent
-        stored = await self.core.store.read(
-            lambda tx: tx.members.by_identity(person.workspace_id, profile.external_id)
-        )
-        enrol = f"`/{names[GROUP]} enrol @{quoted(profile.name)}`"
-        if stored is not None and stored.removed and (spec.who is Who.AGENT or not lead):
-            raise Removed(f"You're no longer an agent here. A lead can bring you back with {enrol}.")
-        if not (profile.may_enrol or lead):
-            raise NotEnrolled(f"You're not an agent here. A lead can make you one with {enrol}.")
-        if spec.who is not Who.AGENT:
-            return None
-        return await self.core.enrol(person.workspace_id, profile, "agent:self")
-
-    def belongs(self, person: Person) -> bool:
-        """Whether somebody is an agent, a lead, or may become an agent by themselves."""
-        agent = self.core.roster.by_identity(person.workspace_id, person.profile.external_id)
-        known = agent is not None or person.profile.may_enrol or self._is_lead(person, agent)
-        return known and person.profile.kind is PersonKind.MEMBER
-
-    def _is_lead(self, person: Person, agent: Agent | None) -> bool:
-        """Named, or an admin by what the platform says with this very command."""
-        workspace = self.core.workspaces.get(person.workspace_id)
-        external = workspace.external_id if workspace else ""
-        named = f"{person.platform}:{external}:{person.profile.external_id}"
-        return (
-            person.profile.is_admin
-            or named in self.core.config.organization.leads
-            or (agent is not None and agent.role is Role.LEAD)
-        )
 
     def _renew(self, agent: Agent) -> None:
         """A question is a sign of life too, but nobody waits for it to be written down."""
@@ -346,7 +289,7 @@ class Dispatcher:
         return replies.removed(agent.name)
 
     async def _help(self, asked: "_Asked") -> Message:
-        return replies.help_page(asked.names, self._is_lead(asked.command.person, asked.agent))
+        return replies.help_page(asked.names, admission.is_lead(self.core, asked.command.person, asked.agent))
 
     def _actor(self, asked: "_Asked") -> str:
         if asked.agent is not None:
@@ -400,4 +343,4 @@ class Desk(Rollcall):
         self, person: Person, command: str, parameter: str, typed: str
     ) -> Sequence[tuple[str, str]]:
         """(label, value) pairs for autocompletion; none for customers, who need not know who is there."""
-        return suggest(self, command, parameter, typed) if self.dispatcher.belongs(person) else ()
+        return suggest(self, command, parameter, typed) if admission.belongs(self, person) else ()

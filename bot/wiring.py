@@ -213,20 +213,26 @@ class Program:
             waker.stop()
 
     async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Not ready; HTTP finishes what it has; platforms close; what goes on behind answers ends.
+        """Not ready; HTTP and platforms finish what they have and close; what goes on behind answers ends.
 
         No step can keep the next from being taken, and the store is closed whatever happens.
         """
         until = asyncio.get_running_loop().time() + LEAVE_WITHIN
         was_ready, self.core.ready = self.core.ready, False
         self._leaving = True
+        serving = [task for task in tasks if task.get_name() == "http"]
+        others = [task for task in tasks if task not in serving]
         try:
-            if self.http is not None:
-                await _within(HTTP_WITHIN, "HTTP", self.http.stop())
-            for task in reversed(tasks):
+            for task in reversed(others):
                 task.cancel()
-            if tasks:
-                await _until(until, "the platforms", _ended(tasks))
+            # Side by side, so that a slow client of the one takes no time from the other.
+            steps = [_until(until, "the platforms", _ended(others))]
+            if self.http is not None:
+                steps.append(_within(HTTP_WITHIN, "HTTP", self.http.stop()))
+            await asyncio.gather(*steps)
+            for task in serving:
+                task.cancel()
+            await _within(AT_LEAST, "HTTP", _ended(serving))
             await _until(until, "what goes on behind answers", self.core.dispatcher.finish())
             if was_ready:
                 await _until(until, "the note when feeds were seen", self.core.mark_feeds_seen())
