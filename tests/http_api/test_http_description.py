@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from fastapi.routing import APIRoute
 from http_house import House, house
-from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]  # has no types
+from jsonschema import Draft202012Validator, FormatChecker
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.http.availability import PARAMETERS
