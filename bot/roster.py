@@ -175,7 +175,8 @@ class Roster:
         self.revision += 1
 
     def put_load(self, report: Load, now: datetime) -> None:
-        """Units held elsewhere. What is older than the source's last report is ignored."""
+        """Units held elsewhere, as storage has kept them, in whichever order they come here: what is older
+        than the source's report that counts is ignored."""
         self.settle(now)
         entry = self._entries.get(report.agent_id)
         if entry is None:

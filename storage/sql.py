@@ -195,18 +195,22 @@ class Sql:
         self.engine = engine
         self.writing = writing
 
-    def _execute(self, statement: Statement, values: dict[str, Any]) -> None:
+    def _execute(self, cursor: Cursor, statement: Statement, values: dict[str, Any]) -> Cursor:
         compiled = statement.compiled(self.engine)
-        self._cursor.execute(compiled.sql, compiled.values(values))
+        cursor.execute(compiled.sql, compiled.values(values))
+        return cursor
+
+    def _answering(self) -> Cursor:
+        """A cursor on which nothing but the answer to one statement comes in: where answers are not waited
+        for, those of earlier statements would be taken for it."""
+        return self._cursor if self.engine is Engine.SQLITE else self._cursor.connection.cursor()
 
     def all(self, statement: Statement, **values: Any) -> list[Record]:
-        self._execute(statement, values)
-        return self._cursor.fetchall()
+        return self._execute(self._answering(), statement, values).fetchall()
 
     def each(self, statement: Statement, **values: Any) -> Iterator[Record]:
-        """One after the other, for long results; the next statement ends it."""
-        self._execute(statement, values)
-        return iter(self._cursor)
+        """One after the other, for long results; with SQLite the next statement ends it."""
+        return iter(self._execute(self._answering(), statement, values))
 
     def first(self, statement: Statement, **values: Any) -> Record | None:
         # All of them, because a statement not read to its end is still in progress for SQLite.
@@ -215,7 +219,7 @@ class Sql:
 
     def run(self, statement: Statement, **values: Any) -> None:
         """Nobody asks what came of it."""
-        self._execute(statement, values)
+        self._execute(self._cursor, statement, values)
 
     def must(self, statement: Statement, refusal: Exception, **values: Any) -> None:
         """Run a statement with RETURNING that must change a row: where it changes none, the transaction
@@ -224,10 +228,7 @@ class Sql:
             if self.first(statement, **values) is None:
                 raise refusal
             return
-        cursor = self._cursor.connection.cursor()  # of its own, because it keeps the answer
-        compiled = statement.compiled(self.engine)
-        cursor.execute(compiled.sql, compiled.values(values))
-        self._musts.append((cursor, refusal))
+        self._musts.append((self._execute(self._answering(), statement, values), refusal))
 
     def refuse_unmet(self) -> None:
         """Raises the refusal of the first that changed no row, of those that were answered."""

@@ -96,8 +96,10 @@ class NaiveRoster:
         self.loads = {key: load for key, load in self.loads.items() if key[0] != agent_id}
 
     def put_load(self, load: Load) -> None:
-        """As the roster's."""
+        """As the roster's: what has ended is forgotten, and storage alone knows how old it was."""
         old = self.loads.get((load.agent_id, load.source))
+        if old is not None and old.expires_at < self.now:
+            old = None
         if load.agent_id in self.agents and (old is None or old.as_of <= load.as_of):
             self.loads[load.agent_id, load.source] = load
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from msgspec.structs import replace
 from storage_faults.stores import START, event, filled, toggled
 
+from bot.domain.agent import Agent, Team
 from bot.domain.facts import Facts
 from bot.ports import Transaction
 from storage.database import open_store
@@ -60,6 +63,28 @@ def between(postgres_empty: str) -> Iterator[Between]:
     proxy = Between(f"{folder}/.s.PGSQL.5432")
     yield proxy
     proxy.close()
+
+
+async def test_what_is_read_behind_many_writes_is_the_answer_to_what_was_asked(postgres_empty: str) -> None:
+    """The server sends some 8 kB of answers by itself, before anything asks for them."""
+    store = open_store(postgres_empty)
+    try:
+        small = await filled(store)
+        slugs = tuple(f"a-team-with-some-longer-name-{number}" for number in range(240))
+        teams = [Team(slug, slug) for slug in slugs]
+        await store.write(lambda tx: tx.members.save_teams(small.organization_id, teams, START))
+        for many in range(160, 240, 10):
+
+            def operation(tx: Transaction, many: int = many) -> Agent | None:
+                tx.members.save(replace(small.agents[0], teams=slugs[:many]), START)
+                time.sleep(0.03)  # the answers come in
+                return tx.members.agent(small.agents[0].id)
+
+            found = await store.write(operation)
+            assert found is not None
+            assert found.teams == slugs[:many]
+    finally:
+        await store.close()
 
 
 async def test_what_a_transaction_writes_takes_the_same_few_round_trips_however_much_it_is(
