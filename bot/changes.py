@@ -246,7 +246,12 @@ class Changes:
     async def tick(self) -> None:
         """Store what time has brought about; queries knew it already. Read again whoever is in doubt."""
         for agent_id in list(self._reread):
-            await self.refresh(agent_id)
+            try:
+                await self.refresh(agent_id)
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("an agent can't be read again", extra={"agent": agent_id})
             self._reread.discard(agent_id)
         now = self.clock.now()
         due = self.roster.due(now)

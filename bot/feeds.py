@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from bot.changes import Changes
 from bot.config import Config
 from bot.domain.agent import Agent, Workspace
-from bot.domain.errors import RollcallError, Unavailable
+from bot.domain.errors import Unavailable
 from bot.domain.facts import Facts, Feed, FeedState, SlackAway, with_end
 from bot.domain.presence import Feeds
 from bot.domain.transition import Change, review, settle
@@ -53,9 +53,12 @@ class FeedStates:
         self._workspaces = workspaces
         self._epochs: dict[str, int] = {}
         """Every feed's newest epoch, also while it is off: epochs only rise."""
-        self._unreviewed: dict[str, list[Span]] = {}
-        """By feed that changed while somebody on it is not reviewed: what was before each of its changes."""
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._spans: list[Span] = []
+        """What all feeds were before each change, as far back as the first that is not reviewed."""
+        self._unreviewed: dict[str, Span] = {}
+        """By feed on which somebody is not reviewed: what was before the first change that is owed to them."""
+        self._changing: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._reviewing = asyncio.Lock()
 
     def known(self, stored: Sequence[StoredFeed], agents: Mapping[str, int]) -> list[Feed]:
         """The feeds as a start finds them: none is live, and each was lost when it was last seen to be.
@@ -130,7 +133,7 @@ class FeedStates:
 
     async def live(self, workspace_id: str, *, resumed: bool = False) -> int:
         """The stream is live: answers its epoch. See `bot.ports.Core`."""
-        async with self._locks[workspace_id]:
+        async with self._changing[workspace_id]:
             now = self._clock.now()
             old = self._roster.feeds.get(workspace_id)
             lost = now if old is None or old.state is FeedState.LIVE else old.lost_at
@@ -141,13 +144,15 @@ class FeedStates:
             # Stored before anybody is seen in it: a newer epoch must never be forgotten.
             await self._save([feed], now)
             self._epochs[workspace_id] = epoch
-            await self._swap(workspace_id, feed, now)
-            log.info("feed is live", extra={"workspace": workspace_id, "epoch": epoch, "resumed": resumed})
-            return epoch
+            self._swap(workspace_id, feed, self._clock.now())
+            self.refit(workspace_id)
+        log.info("feed is live", extra={"workspace": workspace_id, "epoch": epoch, "resumed": resumed})
+        await self._review_soon(workspace_id)
+        return epoch
 
     async def lost(self, workspace_id: str, since: datetime, *, stale: bool = False) -> None:
         """We are blind since an instant. Known here at once, whether or not it can be stored."""
-        async with self._locks[workspace_id]:
+        async with self._changing[workspace_id]:
             old = self._roster.feeds.get(workspace_id)
             if old is None or old.state is not FeedState.LIVE:
                 return
@@ -156,18 +161,21 @@ class FeedStates:
             state = FeedState.STALE if stale else FeedState.DOWN
             feed = self._now(workspace_id, state, old.epoch, old.live_at, since)
             log.warning("feed is lost", extra={"workspace": workspace_id, "since": since.isoformat()})
-            await self._swap(workspace_id, feed, now)
+            self._swap(workspace_id, feed, now)
             try:
                 await self._save([feed], now)
             except Unavailable:  # the stored feed is then taken for lost since it was last noted as seen
                 log.warning("a lost feed could not be noted", extra={"workspace": workspace_id})
+        await self._review_soon(workspace_id)
 
     async def off(self, workspace_id: str) -> None:
         """This workspace gives no presence: no links at all."""
-        async with self._locks[workspace_id]:
-            if workspace_id in self._roster.feeds:
-                log.info("feed is off", extra={"workspace": workspace_id})
-                await self._swap(workspace_id, None, self._clock.now())
+        async with self._changing[workspace_id]:
+            if workspace_id not in self._roster.feeds:
+                return
+            log.info("feed is off", extra={"workspace": workspace_id})
+            self._swap(workspace_id, None, self._clock.now())
+        await self._review_soon(workspace_id)
 
     async def mark_seen(self) -> None:
         """Remember that the live feeds were live now, so that after a crash the blind spell has a start."""
@@ -183,44 +191,61 @@ class FeedStates:
         await self._store.write(save)
 
     async def catch_up(self) -> None:
-        """Review whoever the database had no time for, one feed after the other, and whatever comes of it."""
+        """Review whoever the database had no time for. Raises Unavailable where it has none now either."""
         for feed_id in list(self._unreviewed):
-            async with self._locks[feed_id]:
-                try:
-                    await self._review(feed_id)
-                except RollcallError as problem:
-                    log.warning("a feed's review waits: %s", problem.sentence, extra={"workspace": feed_id})
+            await self._review(feed_id)
 
-    async def _swap(self, workspace_id: str, feed: Feed | None, now: datetime) -> None:
-        """The feed is another (None: off) from now on. What can't be stored now, the tick stores."""
-        self._unreviewed.setdefault(workspace_id, []).append(Span(dict(self._roster.feeds), now))
+    def _swap(self, workspace_id: str, feed: Feed | None, now: datetime) -> None:
+        """The feed is another (None: off) from now on."""
+        before = Span(dict(self._roster.feeds), now)
+        self._spans.append(before)
+        self._unreviewed.setdefault(workspace_id, before)
         if feed is None:
             self._roster.drop_feed(workspace_id)
         else:
             self._roster.set_feed(feed)
+
+    async def _review_soon(self, workspace_id: str) -> None:
+        """What can't be stored now, the tick stores."""
         try:
             await self._review(workspace_id)
         except Unavailable:
             log.warning("a feed's review waits for the database", extra={"workspace": workspace_id})
 
     async def _review(self, feed_id: str) -> None:
-        """Everybody on the feed, settled up to each of its changes by what it was before, and reviewed
-        then by what it became; at last settled by what it is."""
-        spans = self._unreviewed.get(feed_id)
-        if spans is None:
-            return
-        policy = self._roster.policy
+        """Everybody on the feed, walked through all that feeds have been since it changed: settled up to
+        each change, then reviewed by what came of it; at last settled by what is.
 
-        def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
-            feeds = self._roster.feeds
-            changes: tuple[Change, ...] = ()
-            for span, became in zip(spans, [*(span.feeds for span in spans[1:]), feeds], strict=True):
-                then = max(span.until, facts.reviewed_at or span.until)
-                facts, settled = settle(facts, span.feeds, policy, then)
-                facts, came = review(facts, became, policy, then, agent.zone)
-                changes += (*settled, *came)
-            facts, settled = settle(facts, feeds, policy, at)
-            return facts, (*changes, *settled)
+        Whoever has been reviewed since (by a command, by being seen, by a walk of which the rest could not
+        be stored) is not walked through it again.
+        """
+        async with self._reviewing:
+            first = self._unreviewed.get(feed_id)
+            if first is None:
+                return
+            walk = self._spans[self._spans.index(first) :]
+            ends = [*(span.feeds for span in walk[1:]), dict(self._roster.feeds)]
+            policy = self._roster.policy
 
-        await self._changes.many(self._roster.on_feed(feed_id), decide)
-        self._unreviewed.pop(feed_id, None)
+            def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
+                changes: tuple[Change, ...] = ()
+                for span, became in zip(walk, ends, strict=True):
+                    last, reviewed = span is walk[-1], facts.reviewed_at or span.until
+                    if reviewed > span.until and not last:
+                        continue
+                    then = max(span.until, reviewed)
+                    facts, settled = settle(facts, span.feeds, policy, then)
+                    facts, came = review(facts, became, policy, then, agent.zone)
+                    changes += (*settled, *came)
+                if self._spans[-1] is walk[-1]:  # else the next walk goes on from here
+                    facts, settled = settle(facts, ends[-1], policy, at)
+                    changes += settled
+                return facts, changes
+
+            await self._changes.many(self._roster.on_feed(feed_id), decide)
+            if self._spans[-1] is walk[-1]:
+                del self._unreviewed[feed_id]
+            else:  # it, or another, changed meanwhile
+                self._unreviewed[feed_id] = self._spans[self._spans.index(walk[-1]) + 1]
+            if not self._unreviewed:
+                self._spans.clear()

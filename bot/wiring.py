@@ -35,9 +35,9 @@ FORGET_EVERY = 60.0
 """Seconds between looks for what has been kept for long enough; while there is more of it, each tick."""
 SUMMARIES_EVERY = 5.0
 """Seconds between looks for a summary that is due."""
-LEAVE_WITHIN, HTTP_WITHIN, AT_LEAST = 6.3, 5.2, 0.2
+LEAVE_WITHIN, HTTP_WITHIN, AT_LEAST = 5.5, 5.2, 0.2
 """Seconds for work in hand when leaving: in all, for HTTP alone, and for each step where nothing is left.
-The store then closes within 3 s, so that it all stays under 10 s."""
+The store then closes within 2.5 s and the claim within 1 s, so that it all stays under 10 s."""
 FIRST_RESTART, LONGEST_RESTART = 1.0, 30.0
 HEALTHY = 60.0
 """A part that ran so many seconds was well: when it fails after that, it is started again at once."""
