@@ -56,7 +56,7 @@ class FeedStates:
         self._spans: list[Span] = []
         """What all feeds were before each change, as far back as the first that is not reviewed."""
         self._unreviewed: dict[str, Span] = {}
-        """By feed on which somebody is not reviewed: what was before the first change that is owed to them."""
+        """By feed on which somebody is not reviewed: what was before its first change since they were."""
         self._changing: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._reviewing = asyncio.Lock()
 
