@@ -82,7 +82,7 @@ def test_fault_29_whatever_is_said_slack_takes_it(message: Message, zone: str | 
         parsed = Block.parse(json.loads(json.dumps(block)))
         assert parsed is not None
         parsed.validate_json()
-    assert not re.search(r"[\x00-\x08\x0b-\x1f]", json.dumps(rendered.body(), ensure_ascii=False))
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join([rendered.text, *shown(message, zone)]))
 
 
 def test_fault_29_a_roster_of_thousands_is_cut_with_a_word() -> None:
