@@ -132,9 +132,14 @@ def _countries() -> Mapping[str, Sequence[str]]:
         known[clocks] = zone if zone in foremost else known.get(clocks, zone)
     found: dict[str, Sequence[str]] = {}
     for code, country in _rows("iso3166.tab"):
-        name, _, also = country.removesuffix(")").partition(" (")
-        for called in {code, country, name, also if also.isupper() else name}:
-            found.setdefault(called.lower().replace(" ", "_"), tuple(alike.get(code, {}).values()))
+        here = tuple(alike.get(code, {}).values())
+        name, _, which = country.lower().removesuffix(")").partition(" (")
+        for called in filter(
+            None, (code.lower(), which, f"{which} {name}")
+        ):  # "Britain (UK)", "Korea (South)"
+            found.setdefault(called.strip().replace(" ", "_"), here)
+        if which:
+            found[name] = (*found.get(name, ()), *here)  # both Koreas
     return found
 
 
@@ -196,7 +201,8 @@ def suggest(core: Rollcall, command: str, parameter: str, typed: str) -> Sequenc
 
 def near_zones(typed: str) -> list[str]:
     """Zones that what was typed may mean: an abbreviation, a city, a country, or a slip of the finger."""
-    place = typed.strip().lower().replace(" ", "_").removesuffix("_time")
+    place = typed.strip().lower().replace(" ", "_")
+    place = re.sub(r"(_(standard|daylight|summer))?_time$", "", place)
     city = place.rpartition("/")[2]
     if city in ABBREVIATIONS:
         return list(ABBREVIATIONS[city])

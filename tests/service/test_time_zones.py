@@ -75,6 +75,11 @@ def test_an_abbreviation_is_answered_with_where_it_is_written() -> None:
         ("india", "`Asia/Kolkata`"),
         ("China", "`Asia/Shanghai` or `Asia/Urumqi`"),
         ("uk", "`Europe/London`"),
+        ("Britain", "`Europe/London`"),
+        ("south korea", "`Asia/Seoul`"),
+        ("korea", "`Asia/Pyongyang` or `Asia/Seoul`"),
+        ("New Zealand", "`Pacific/Auckland` or `Pacific/Chatham`"),
+        ("Eastern Standard Time", "`America/New_York`"),
         ("Germany", "`Europe/Berlin`"),
         ("spain", "`Europe/Madrid` or `Atlantic/Canary`"),
         (
