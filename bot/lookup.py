@@ -134,12 +134,11 @@ def _countries() -> Mapping[str, Sequence[str]]:
     for code, country in _rows("iso3166.tab"):
         here = tuple(alike.get(code, {}).values())
         name, _, which = country.lower().removesuffix(")").partition(" (")
-        for called in filter(
-            None, (code.lower(), which, f"{which} {name}")
-        ):  # "Britain (UK)", "Korea (South)"
-            found.setdefault(called.strip().replace(" ", "_"), here)
-        if which:
-            found[name] = (*found.get(name, ()), *here)  # both Koreas
+        for called in (code.lower(), f"{which} {name}".strip()):  # "south korea"
+            found.setdefault(called.replace(" ", "_"), here)
+        if which:  # "Britain (UK)" is both; and there are two Koreas
+            found.setdefault(which, here)
+            found[name] = (*found.get(name, ()), *here)
     return found
 
 
