@@ -15,6 +15,10 @@ HEAD_WITHIN = 10.0
 REST_WITHIN = 10.0
 """Seconds in which the rest of a body must have come that is dropped, because it was answered already."""
 LARGEST_HEAD = 32 * 1024
+PIECE = 4096
+"""Bytes the parser is given at once: it does not tell where in them a message ended and a head began."""
+NO_FIELDS = 64
+"""Bytes of a head beside its address and fields: method, version, ends of lines."""
 MOST_WAITING = 100
 """Requests on one connection that were sent before the one ahead of them was answered."""
 MOST_CONNECTIONS = 10_000
@@ -34,7 +38,7 @@ class Protocol(HttpToolsProtocol):
     """httptools with bounds on the head of a request, in size and in time, and problems as errors."""
 
     _head = 0
-    """Bytes that have come of a head that is not complete."""
+    """Bytes that have come of a head that is not complete, with those before it in its first piece."""
     _fields = 0
     """Bytes of the address and header fields that were read, trailers too."""
     _rest = 0
@@ -57,17 +61,21 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """A head is kept in memory until it is complete: see how much there is of it, and since when."""
+        if len(data) > PIECE:
+            for begin in range(0, len(data), PIECE):
+                if not self.transport.is_closing():
+                    self.data_received(data[begin : begin + PIECE])
+            return
         super().data_received(data)
         cycle = self.cycle
         if cycle is not None and cycle.scope is self.scope:
-            self._head = 0
             if cycle.response_complete:
                 self._came_after_the_answer(len(data), cycle.more_body)
             elif self._patience is not None:
                 self._be_patient_no_longer()
             return
         self._head += len(data)
-        if self._head > LARGEST_HEAD:
+        if self._head > LARGEST_HEAD + NO_FIELDS + PIECE:
             self._refuse(_too_large())
         elif self._patience is None:
             self._patience = self.loop.call_later(HEAD_WITHIN, self._head_is_late)
@@ -79,7 +87,9 @@ class Protocol(HttpToolsProtocol):
             self._refuse(Problem("bad_request", sentence))
             raise ValueError("too many requests at once")
         super().on_message_begin()
-        self._fields = self._rest = 0
+        self._head = self._fields = self._rest = 0
+        if self._patience is not None:
+            self._be_patient_no_longer()
 
     def on_url(self, url: bytes) -> None:
         """The address, or the next piece of it."""
