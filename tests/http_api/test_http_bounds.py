@@ -1,4 +1,4 @@
-"""Bounds of a connection: heads that come in pieces and behind others."""
+"""Bounds of a connection: heads that come in pieces and behind others, and answers that nobody reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from http_house import House, house, where
 
-from adapters.http import protocol
+from adapters.http import protocol, server
 
 
 async def sent_in_pieces(at: House, pieces: Sequence[bytes]) -> bytes:
@@ -138,4 +138,93 @@ async def test_each_head_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> No
         async with asyncio.timeout(2):
             assert statuses(await reader.read()) == [b"408"], "the last one does not come"
         assert answered > 5
+        writer.close()
+
+
+async def not_reading(at: House, said: bytes) -> socket.socket:
+    """A connection that says this, and takes as little as it can."""
+    opened = socket.socket()
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    opened.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(opened, where(at.server))
+    await loop.sock_sendall(opened, said)
+    return opened
+
+
+async def connections(at: House, most: int) -> None:
+    """Returns when there are no more than so many."""
+    assert at.server._server is not None
+    async with asyncio.timeout(3):
+        while len(at.server._server.server_state.connections) > most:
+            await asyncio.sleep(0.02)
+
+
+async def test_who_does_not_read_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No key is needed to ask for what is long, and each such connection keeps one from somebody else."""
+    monkeypatch.setattr(protocol, "READ_WITHIN", 0.2)
+    async with house() as at:
+        await at.client.get("/livez")
+        asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 99
+        opened = [await not_reading(at, asked) for _ in range(3)]
+        await connections(at, most=1)
+        assert (await at.client.get("/livez")).status_code == 200
+        for one in opened:
+            one.close()
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("ends", ["not HTTP", "idle", "says close"])
+async def test_closing_does_not_wait_for_ever_for_who_does_not_read(
+    ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One byte that the system does not take is enough: closing would wait for it."""
+    monkeypatch.setattr(protocol, "READ_WITHIN", 0.3)
+    monkeypatch.setattr(server, "KEEP_ALIVE", 0.1)
+    filled = asyncio.Event()
+
+    async def fill(scope: Any, receive: Any, send: Any) -> None:
+        assert at.server._server is not None
+        (connection,) = at.server._server.server_state.connections
+        assert isinstance(connection, protocol.Protocol)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not connection.transport.get_write_buffer_size():
+            await send({"type": "http.response.body", "body": b"x" * 4096, "more_body": True})
+        connection.flow.resume_writing()  # the last word is said all the same
+        await send({"type": "http.response.body", "body": b""})
+        filled.set()
+
+    async with house(mounts={"/fill": fill}) as at:
+        close = b"Connection: close\r\n" if ends == "says close" else b""
+        opened = await not_reading(at, b"GET /fill HTTP/1.1\r\nHost: x\r\n" + close + b"\r\n")
+        await filled.wait()
+        if ends == "not HTTP":
+            await asyncio.get_running_loop().sock_sendall(opened, b"\x16\r\n\r\n")
+        await connections(at, most=0)
+        opened.close()
+
+
+async def test_who_reads_late_but_in_time_is_not_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor later, when all of it was read."""
+    monkeypatch.setattr(protocol, "READ_WITHIN", 0.6)
+    size = 8 * 2**20
+
+    async def long(scope: Any, receive: Any, send: Any) -> None:
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]}
+        )
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+    async with house(mounts={"/long": long}) as at:
+        reader, writer = await asyncio.open_connection(*where(at.server))
+        writer.write(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(3):
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(size)
+            await asyncio.sleep(0.6)
+            writer.write(LAST)
+            assert (await reader.read()).endswith(b'{"live":true}')
         writer.close()
