@@ -17,17 +17,28 @@ REST_WITHIN = 10.0
 LARGEST_HEAD = 32 * 1024
 MOST_WAITING = 100
 """Requests on one connection that were sent before the one ahead of them was answered."""
-MOST_CONNECTIONS = 10_000
+MOST_CONNECTIONS = 12_000
 """Some 10 kB each."""
+FOR_STREAMS = 0.9
+"""The share of them that may follow events, so that there is always room for who asks."""
 OTHER_FILES = 124
 """Of the files a process may open, those that are not for connections: the usual 1,024 leave 900."""
 
 
 def most_connections() -> int:
-    """How many connections may be open at once: 10,000, or what the limit of open files leaves. Above that
+    """How many connections may be open at once: 12,000, or what the limit of open files leaves. Above that
     even accepting fails, for everybody and for the database's files too."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, files - OTHER_FILES)
+
+
+def most_streams() -> int:
+    """How many of them may follow events at once."""
+    return int(most_connections() * FOR_STREAMS)
+
+
+CONNECTION = "connection"
+"""Where a request's `state` has its connection, for streams."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -40,10 +51,12 @@ class Protocol(HttpToolsProtocol):
     _rest = 0
     """Bytes of a request that came after its answer."""
     _patience: asyncio.TimerHandle | None = None
+    _gone: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is closed, and one too many at once."""
         super().connection_made(transport)
+        self.app_state = {CONNECTION: self}
         if len(self.connections) > most_connections():
             sentence = "Rollcall has as many connections as it can keep. Close idle ones, or try again."
             self._refuse(Problem("unavailable", sentence, headers=[(b"retry-after", TRY_AGAIN)]))
@@ -54,6 +67,14 @@ class Protocol(HttpToolsProtocol):
         """Nothing is waited for any more."""
         self._be_patient_no_longer()
         super().connection_lost(exc)
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    async def until_lost(self) -> None:
+        """Returns when the connection is no more. uvicorn tells only the newest request on it."""
+        if self in self.connections:
+            self._gone = self.loop.create_future()
+            await self._gone
 
     def data_received(self, data: bytes) -> None:
         """A head is kept in memory until it is complete: see how much there is of it, and since when."""
