@@ -182,6 +182,24 @@ async def test_who_was_away_for_too_long_is_told_reset_and_goes_on(monkeypatch: 
         assert (await at.ask(f"/v1/events?after={forgotten}")).json()["reset"] is False
 
 
+def test_memory_has_everything_behind_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions have gaps: other organizations have theirs between."""
+    monkeypatch.setattr(stream, "KEPT", 3)
+    recent = stream.Recent()
+    recent.begin(10)
+    given: list[int] = []
+    for position in range(12, 60, 2):
+        recent.add([position], [b"%d " % position])
+        given.append(position)
+        for behind in range(recent.floor, position):
+            frames, last = recent.behind(behind)
+            wanted = [one for one in given if one > behind][: len(frames.split())]
+            assert [int(one) for one in frames.split()] == wanted
+            assert last == wanted[-1]
+        assert recent.behind(position) == (b"", position) == (b"", recent.head)
+        assert recent.floor in [10, *given]
+
+
 @pytest.mark.parametrize("last", ["999999999", "agt_1", "-1", "1f-1", "9" * 30, "\N{SNOWMAN}"])
 async def test_a_position_that_there_never_was_is_told_reset(last: str) -> None:
     async with house() as at:
