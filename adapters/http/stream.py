@@ -36,6 +36,8 @@ KEPT = 1000
 """Events in memory at least, at most twice as many: who was away for a moment costs no reading."""
 MOST_WAITING = 256 * 1024
 """Bytes that may wait for one connection (row 27)."""
+LAST_WORDS = 256
+"""Bytes of these that are kept free for the end of a stream."""
 PIECE = 64 * 1024
 """Bytes sent at once to who catches up."""
 STALLED = 30.0
@@ -238,7 +240,7 @@ class Stream:
     async def _tell(self, said: bytes) -> None:
         """Write to all who are live by now; who joins meanwhile has it already."""
         chunk = _chunk(said)
-        room = MOST_WAITING - len(chunk)
+        room = MOST_WAITING - LAST_WORDS - len(chunk)
         live = self._live
         for number, connection in enumerate(list(live), 1):
             transport = connection.transport
