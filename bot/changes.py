@@ -49,6 +49,7 @@ class Changes:
         self.clock = clock
         self.organization_id = ""
         self.notices_owed = asyncio.Event()
+        self.events_written = asyncio.Event()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reread: set[str] = set()
         self._size = BATCH
@@ -159,6 +160,7 @@ class Changes:
 
     async def _enrol(self, operation: Callable[[Transaction], tuple[Agent, Facts]]) -> Agent:
         agent_id = (await self.store.write(operation))[0].id
+        self.events_written.set()
         self._reread.add(agent_id)  # until it is done: they must not be missing because of a hiccup
         await self.refresh(agent_id)
         self._reread.discard(agent_id)
@@ -293,10 +295,12 @@ class Changes:
     async def _write(self, agent_ids: Sequence[str], operation: Callable[[Transaction], T]) -> T:
         """One transaction. Whoever's outcome is not known is read again with the next tick."""
         try:
-            return await self.store.write(operation)
+            written = await self.store.write(operation)
         except Unavailable:
             self._reread.update(agent_ids)
             raise
+        self.events_written.set()
+        return written
 
     async def _to_the_end(self, work: Coroutine[object, object, T]) -> T:
         """Await it; when the caller is cancelled, it still runs to its end."""

@@ -18,7 +18,7 @@ from bot.domain.ids import new_id
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
-from bot.ports import RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
+from bot.ports import EVENTS_MARK, RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
 from bot.roster import Roster
 from bot.service import externals, members
 from bot.service.deliveries import is_first
@@ -108,6 +108,8 @@ class Rollcall:
                 )
                 tx.ledger.audit(entry)
                 tx.ledger.put_setting("", RESTORED_FROM, "", now)
+                mark = f"{int(now.timestamp()):x}"
+                tx.ledger.put_setting(self.organization_id, EVENTS_MARK, mark, now)
             return source
 
         source = await self.store.write(noted)

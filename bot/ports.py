@@ -53,6 +53,9 @@ start has told of it."""
 EVENTS_FORGOTTEN = "events_forgotten"
 """The organization's setting that holds the position of the last event it has forgotten: who resumes
 before it has missed some (I12)."""
+EVENTS_MARK = "events_mark"
+"""The organization's setting that tells positions given since a backup was restored from those that were
+given before, some of them twice."""
 
 # --- storage -------------------------------------------------------------------------------------
 
@@ -186,6 +189,10 @@ class Ledger(Protocol):
     def events_after(
         self, organization_id: str, position: int, limit: int
     ) -> Sequence[tuple[int, Event]]: ...
+    def newest_events(self, organization_id: str, limit: int) -> Sequence[tuple[int, Event]]:
+        """The newest ones with their positions, the oldest of them first."""
+        ...
+
     def audit(self, entry: AuditEntry) -> None: ...
     def notice(self, notice: NoticeRow) -> None: ...
     def due_notices(self, organization_id: str, now: datetime, limit: int) -> Sequence[NoticeRow]:

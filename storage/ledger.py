@@ -46,6 +46,12 @@ EVENTS_AFTER = Statement(
     .order_by(tables.event.c.position)
     .limit(bindparam("most"))
 )
+NEWEST_EVENTS = Statement(
+    select(*(tables.event.c[n] for n in ("position", "id", "agent_id", "type", "at", "data")))
+    .where(tables.event.c.organization_id == bindparam("organization_id"))
+    .order_by(tables.event.c.position.desc())
+    .limit(bindparam("most"))
+)
 ADD_AUDIT = Statement(insert(tables.audit).values(named(tables.audit)))
 ADD_NOTICE = Statement(insert(tables.notice).values(named(tables.notice)))
 _notice = [
@@ -184,12 +190,13 @@ class LedgerRows:
 
     def events_after(self, organization_id: str, position: int, limit: int) -> Sequence[tuple[int, Event]]:
         """The next events with their positions, the oldest first."""
-        return [
-            (found, Event(event_id, organization_id, agent_id, kind, instant(at), _data(data)))
-            for found, event_id, agent_id, kind, at, data in self._sql.all(
-                EVENTS_AFTER, organization_id=organization_id, after=position, most=limit
-            )
-        ]
+        records = self._sql.all(EVENTS_AFTER, organization_id=organization_id, after=position, most=limit)
+        return [_placed(organization_id, record) for record in records]
+
+    def newest_events(self, organization_id: str, limit: int) -> Sequence[tuple[int, Event]]:
+        """The newest events with their positions, the oldest of them first."""
+        records = self._sql.all(NEWEST_EVENTS, organization_id=organization_id, most=limit)
+        return [_placed(organization_id, record) for record in reversed(records)]
 
     def audit(self, entry: AuditEntry) -> None:
         """Keep who did what to whom."""
@@ -360,6 +367,11 @@ class LedgerRows:
         """When keys were last used; never backwards."""
         rows = [{"the_id": key_id, "last_used_at": micros(used[key_id])} for key_id in sorted(used)]
         self._sql.many(TOUCH_KEY, rows)
+
+
+def _placed(organization_id: str, record: Record) -> tuple[int, Event]:
+    position, event_id, agent_id, kind, at, data = record
+    return position, Event(event_id, organization_id, agent_id, kind, instant(at), _data(data))
 
 
 def _data(text: str) -> Data:

@@ -34,8 +34,13 @@ from adapters.http.metrics import CONTENT_TYPE, Metrics
 from adapters.http.problems import Fault, Problem
 from adapters.http.refusals import forbid_unless, problem_of, too_large, wrong_method
 from adapters.http.routes import Routes
+from adapters.http.stream import PATH as EVENTS
+from adapters.http.stream import Stream
 from bot.core import Rollcall
 from bot.ports import AsgiApp
+
+HOT = (AVAILABILITY, EVENTS)
+"""What never reaches FastAPI."""
 
 
 class Front:
@@ -48,7 +53,8 @@ class Front:
         self._ids = RequestIds()
         self.access = Access(core, core.config.http.rate_per_minute)
         self.health = Health(core)
-        self.metrics = Metrics(core)
+        self.stream = Stream(core, self.access)
+        self.metrics = Metrics(core, self.stream)
         self._count = self.metrics.requests.add
         self.hot = AvailabilityRoute(core)
         self.routes = Routes(core)
@@ -145,8 +151,11 @@ class Front:
             allowed = self._allowed(asked)
             if asked.method == "OPTIONS" and allowed:
                 return await _send(send, Answer(204, [NO_STORE, (b"allow", allowed)], b""), asked)
+            if asked.path == EVENTS and asked.method in ("GET", "HEAD"):
+                shown = await self.stream.serve(scope, send, asked)
+                return 200 if shown is None else await _send(send, shown, asked)
             page = self.opened.get(asked.path)
-            if page is None and asked.path != AVAILABILITY:
+            if page is None and asked.path not in HOT:
                 return await self._cold(scope, receive, send, asked, allowed)
             if page is None or asked.method not in ("GET", "HEAD"):
                 wrong = problem_answer(wrong_method(asked), asked.request_id)
@@ -156,7 +165,7 @@ class Front:
 
     def _allowed(self, asked: Asked) -> bytes:
         """The methods of an address, for Allow; empty where there is nothing."""
-        if asked.path == AVAILABILITY or asked.path in self.opened:
+        if asked.path in HOT or asked.path in self.opened:
             asked.route = asked.path
             return b"GET, HEAD, OPTIONS"
         return self.routes.allowed(asked)

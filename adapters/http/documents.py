@@ -183,6 +183,28 @@ class Skills(Struct, frozen=True):
     skills: tuple[TeamBody, ...]
 
 
+class EventBody(Struct, frozen=True):
+    """One change."""
+
+    position: Annotated[str, Meta(description="Where it stands; goes into `Last-Event-ID` or `after`.")]
+    id: Annotated[str, Meta(description="The same whenever it is told again.")]
+    type: str
+    agent_id: str | None
+    at: Annotated[datetime, Meta(description="Since when it is so; may be some time before it was written.")]
+    data: Mapping[str, str | int | bool | None]
+
+
+class EventPage(Struct, frozen=True):
+    """Events behind a position, the oldest first."""
+
+    events: tuple[EventBody, ...]
+    last: Annotated[str, Meta(description="Give it as `after`, or as `Last-Event-ID`, for what comes next.")]
+    more: Annotated[bool, Meta(description="There is more already.")]
+    reset: Annotated[
+        bool, Meta(description="Some of what came behind `after` is lost: read anew how things stand.")
+    ]
+
+
 _instant = msgspec.json.Encoder().encode
 
 

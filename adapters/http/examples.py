@@ -1,5 +1,6 @@
 """Examples for the API's description. A test holds them to the documents they show."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from adapters.http.documents import (
     AgentPage,
     Availability,
     Eligibility,
+    EventPage,
     ExternalIds,
     LoadDocument,
     Skills,
@@ -46,6 +48,20 @@ _ONE: dict[str, Any] = {
             "present": True,
         }
     ],
+}
+_EVENT: dict[str, Any] = {
+    "position": "4711",
+    "id": "evt_01k9f3tq8x7v5e2m4n6p8r0s1t",
+    "type": "presence.changed",
+    "agent_id": _AGENT,
+    "at": "2026-11-02T08:59:30Z",
+    "data": {
+        "presence": "away",
+        "reason": "set",
+        "source": "agent",
+        "note": "lunch",
+        "confirmed": True,
+    },
 }
 
 EXAMPLES: Mapping[type, dict[str, Any]] = {
@@ -90,6 +106,13 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
             {"code": "at_capacity", "sentence": "Holding as many units as they can take."},
         ],
     },
+    EventPage: {
+        "as_of": _AT,
+        "events": [_EVENT],
+        "last": "4711",
+        "more": False,
+        "reset": False,
+    },
     ExternalIds: {"as_of": _AT, "agent_id": _AGENT, "external_ids": {"chatwoot": "42"}},
     LoadDocument: {
         "as_of": _AT,
@@ -110,6 +133,9 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
 }
 """A whole answer for each document."""
+
+STREAM_EXAMPLE = f"id: 4711\nevent: presence.changed\ndata: {json.dumps(_EVENT)}\n\n"
+"""One event as the stream has it."""
 
 PROBLEM_EXAMPLE: dict[str, Any] = {
     "detail": "There is no query parameter tema; did you mean team?",

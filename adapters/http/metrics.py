@@ -13,6 +13,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from adapters.http.stream import Stream
 from bot.core import Rollcall
 from bot.domain.facts import FeedState
 
@@ -63,8 +64,9 @@ class Requests(Collector):
 class Standing(Collector):
     """How the roster stands at the instant of the question."""
 
-    def __init__(self, core: Rollcall) -> None:
+    def __init__(self, core: Rollcall, stream: Stream) -> None:
         self._core = core
+        self._stream = stream
 
     def collect(self) -> Iterator[Metric]:
         """In Prometheus's form."""
@@ -89,17 +91,25 @@ class Standing(Collector):
         yield GaugeMetricFamily(
             "rollcall_troubles", "Things wrong with platforms that need somebody.", value=len(core.troubles)
         )
+        yield GaugeMetricFamily(
+            "rollcall_event_listeners", "Streams of events that are open.", value=self._stream.listeners
+        )
+        yield CounterMetricFamily(
+            "rollcall_event_listeners_dropped",
+            "Streams that were ended because too much waited for them.",
+            value=self._stream.dropped,
+        )
         yield GaugeMetricFamily("rollcall_ready", "1 while Rollcall answers.", value=float(core.ready))
 
 
 class Metrics:
     """One application's metrics, in a registry of its own."""
 
-    def __init__(self, core: Rollcall) -> None:
+    def __init__(self, core: Rollcall, stream: Stream) -> None:
         self.requests = Requests()
         self.registry = CollectorRegistry()
         self.registry.register(self.requests)
-        self.registry.register(Standing(core))
+        self.registry.register(Standing(core, stream))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)

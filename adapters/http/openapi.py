@@ -15,15 +15,29 @@ from adapters.http.documents import (
     AgentPage,
     Availability,
     Eligibility,
+    EventPage,
     ExternalIds,
     LoadDocument,
     Skills,
     Teams,
 )
-from adapters.http.examples import EXAMPLES, PROBLEM_EXAMPLE
+from adapters.http.examples import EXAMPLES, PROBLEM_EXAMPLE, STREAM_EXAMPLE
 from adapters.http.problems import KINDS, ProblemBody
+from adapters.http.stream import DEFAULT_LIMIT as EVENTS_LIMIT
+from adapters.http.stream import LARGEST_PAGE
+from adapters.http.stream import PATH as EVENTS
 
-DOCUMENTS = (AgentBody, AgentPage, Availability, Eligibility, ExternalIds, LoadDocument, Skills, Teams)
+DOCUMENTS = (
+    AgentBody,
+    AgentPage,
+    Availability,
+    Eligibility,
+    EventPage,
+    ExternalIds,
+    LoadDocument,
+    Skills,
+    Teams,
+)
 VERSION = "1"
 REFERENCE = "#/components/schemas/{name}"
 LOAD = {"source": "chatwoot", "units": 2, "as_of": "2026-11-02T09:00:00Z", "ttl_s": 300}
@@ -117,7 +131,7 @@ def document(app: FastAPI) -> bytes:
                 # Once more as written: FastAPI leaves out what is null, also in examples.
                 told = made["paths"][route.path][method.lower()]["responses"]
                 told["200"]["content"] = route.responses[200]["content"]
-    made["paths"] = {**_hot(), **made["paths"], **_open()}
+    made["paths"] = {**_hot(), **_events(), **made["paths"], **_open()}
     return msgspec.json.encode(_without_titles(made))
 
 
@@ -175,6 +189,45 @@ def _hot() -> dict[str, Any]:
                         "How many agents to name.",
                         DEFAULT_LIMIT,
                     ),
+                ],
+                "responses": found,
+            }
+        }
+    }
+
+
+def _events() -> dict[str, Any]:
+    """The stream, and the same in pages."""
+    found = {str(status): answer for status, answer in responses(EventPage, "GET").items() if status != 404}
+    found["200"]["description"] = "With `after` a page, else a stream without end."
+    found["200"]["content"]["text/event-stream"] = {
+        "schema": {"type": "string"},
+        "example": STREAM_EXAMPLE,
+    }
+    last = _parameter(
+        "Last-Event-ID",
+        {"type": "string"},
+        "The `id` of the last event of the stream that was seen: go on behind it, or be told `reset`.",
+        "4711",
+    )
+    limit = {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": EVENTS_LIMIT}
+    return {
+        EVENTS: {
+            "get": {
+                "summary": "Every change, in order",
+                "description": "A stream of server-sent events from now on, or from `Last-Event-ID` on. "
+                "With `after` a page of them instead. Nothing is left out, or `reset` says so.",
+                "operationId": "events",
+                "security": [{"key": ["read"]}],
+                "parameters": [
+                    {**last, "in": "header"},
+                    _parameter(
+                        "after",
+                        {"type": "string"},
+                        "The page begins behind this position; empty: with the oldest event that is kept.",
+                        "4711",
+                    ),
+                    _parameter("limit", limit, "How many events at most; only with `after`.", EVENTS_LIMIT),
                 ],
                 "responses": found,
             }

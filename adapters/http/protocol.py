@@ -23,17 +23,28 @@ NO_FIELDS = 64
 """Bytes of a head beside its address and fields: method, version, ends of lines."""
 MOST_WAITING = 100
 """Requests on one connection that were sent before the one ahead of them was answered."""
-MOST_CONNECTIONS = 10_000
+MOST_CONNECTIONS = 12_000
 """Some 10 kB each."""
+FOR_STREAMS = 0.9
+"""The share of them that may follow events, so that there is always room for who asks."""
 OTHER_FILES = 124
 """Of the files a process may open, those that are not for connections: the usual 1,024 leave 900."""
 
 
 def most_connections() -> int:
-    """How many connections may be open at once: 10,000, or what the limit of open files leaves. Above that
+    """How many connections may be open at once: 12,000, or what the limit of open files leaves. Above that
     even accepting fails, for everybody and for the database's files too."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, files - OTHER_FILES)
+
+
+def most_streams() -> int:
+    """How many of them may follow events at once."""
+    return int(most_connections() * FOR_STREAMS)
+
+
+CONNECTION = "connection"
+"""Where a request's `state` has its connection, for streams."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -47,11 +58,13 @@ class Protocol(HttpToolsProtocol):
     _rest = 0
     """Bytes of a request that came after its answer."""
     _patience: asyncio.TimerHandle | None = None
+    _gone: asyncio.Future[None] | None = None
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is closed, and one too many at once."""
         super().connection_made(transport)
+        self.app_state = {CONNECTION: self}
         # `pause_writing` comes with the first byte the system does not take: also closing waits for those.
         transport.set_write_buffer_limits(high=0)
         if len(self.connections) > most_connections():
@@ -65,6 +78,14 @@ class Protocol(HttpToolsProtocol):
         self._be_patient_no_longer()
         self._was_read()
         super().connection_lost(exc)
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    async def until_lost(self) -> None:
+        """Returns when the connection is no more. uvicorn tells only the newest request on it."""
+        if self in self.connections:
+            self._gone = self.loop.create_future()
+            await self._gone
 
     def pause_writing(self) -> None:
         """Answers wait to be read. No key is needed to let them wait, so it is not for ever."""

@@ -67,6 +67,7 @@ class HttpServer:
             ) from None
         self._socket = opened
         await self.app.access.refresh()
+        await self.app.stream.begin()
 
     @property
     def address(self) -> str:
@@ -99,7 +100,12 @@ class HttpServer:
         server = self._server = _Server(config)
         if self.app.health.stopping:
             server.should_exit = True
-        fresh = asyncio.create_task(self.app.access.keep_fresh(), name="keys")
+        stream = self.app.stream
+        beside = [
+            asyncio.create_task(self.app.access.keep_fresh(), name="keys"),
+            asyncio.create_task(stream.publisher.run(), name="events"),
+            asyncio.create_task(stream.pulse(), name="heartbeats"),
+        ]
         serving = asyncio.create_task(server.serve(sockets=[opened]), name="uvicorn")
         log.info("listening", extra={"address": self.address})
         try:
@@ -109,9 +115,11 @@ class HttpServer:
             await serving
             raise
         finally:
-            fresh.cancel()
-            with suppress(asyncio.CancelledError):
-                await fresh
+            for task in beside:
+                task.cancel()
+            for task in beside:
+                with suppress(asyncio.CancelledError):
+                    await task
             await self.app.access.note_use()
             self._stopped.set()
 
@@ -124,7 +132,9 @@ class HttpServer:
             self._socket.close()
 
     def _begin_to_leave(self) -> None:
-        self.app.health.stopping = True
+        if not self.app.health.stopping:
+            self.app.health.stopping = True
+            self.app.stream.leave()
         if self._server is not None:
             self._server.should_exit = True
 

@@ -93,9 +93,12 @@ def verify(keys: Mapping[bytes, ApiKey], text: bytes, now: datetime) -> ApiKey |
     same = compare_digest(hash_of(text[4 + ID_LENGTH :]), held)
     if key is None or not same or not text.startswith(b"rc_") or text[3 + ID_LENGTH : 4 + ID_LENGTH] != b"_":
         return None
-    if key.expires_at is not None and now > key.expires_at:
-        return None
-    return key
+    return None if expired(key, now) else key
+
+
+def expired(key: ApiKey, now: datetime) -> bool:
+    """Whether its time is over."""
+    return key.expires_at is not None and now > key.expires_at
 
 
 def hash_of(secret: bytes) -> bytes:

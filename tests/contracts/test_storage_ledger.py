@@ -48,6 +48,9 @@ async def test_events_come_out_as_they_went_in_and_in_order(store: Store) -> Non
     assert await events_after(store, "org_1", positions[3]) == found[4:]
     limited = await store.read(lambda tx: tx.ledger.events_after("org_1", 0, 2))
     assert list(limited) == found[:2]
+    newest = await store.read(lambda tx: tx.ledger.newest_events("org_1", 2))
+    assert list(newest) == found[-2:]
+    assert await store.read(lambda tx: tx.ledger.newest_events("org_3", 2)) == []
     assert [one.id for _, one in await events_after(store, "org_2")] == ["evt_agt_9_0"]
 
 

@@ -179,9 +179,10 @@ async def test_there_is_an_end_to_connections(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_most_connections_leave_files_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    for files, most in ((256, 132), (1024, 900), (2**20, 10_000), (resource.RLIM_INFINITY, 10_000)):
+    for files, most in ((256, 132), (1024, 900), (2**20, 12_000), (resource.RLIM_INFINITY, 12_000)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
         assert protocol.most_connections() == most
+        assert protocol.most_streams() == int(most * 0.9)
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,14 @@ from http_house import House, house
 from jsonschema import Draft202012Validator, FormatChecker
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.http import stream
+from adapters.http.app import HOT
 from adapters.http.availability import PARAMETERS
+from adapters.http.documents import EventPage
 from adapters.http.examples import EXAMPLES
 from adapters.http.openapi import DOCUMENTS, scope_of
 from adapters.http.problems import KINDS
+from adapters.http.stream import PATH as EVENTS
 
 DOCS = (Path(__file__).parents[2] / "docs/http-api.md").read_text(encoding="utf-8")
 FORMATS = FormatChecker()
@@ -65,7 +69,8 @@ async def test_the_description_holds_every_route_with_its_scope() -> None:
             for method in route.methods or ()
         }
         opened = dict.fromkeys([("GET", path) for path in at.server.app.opened], "none")
-        assert told == {**served, **opened, ("GET", "/v1/availability"): "read"}
+        hot = dict.fromkeys([("GET", path) for path in HOT], "read")
+        assert told == {**served, **opened, **hot}
         assert document["openapi"].startswith("3.1.")
         assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
@@ -118,6 +123,22 @@ def at_fault(document: dict[str, Any], schema: dict[str, Any], value: object) ->
     return [f"{error.json_path}: {error.message}" for error in check.iter_errors(value)]
 
 
+def address(path: str, agent_id: str) -> str:
+    """Where a path leads to an answer: of the events a page, because their stream has no end."""
+    found = path.replace("{agent_id}", agent_id).replace("{system}", "desk")
+    return found + "?after=" if path == EVENTS else found
+
+
+async def test_the_parameters_of_pages_are_those_it_takes() -> None:
+    async with house() as at:
+        operation = (await description(at))["paths"][EVENTS]["get"]
+        told = tuple(one["name"] for one in operation["parameters"] if one["in"] == "query")
+        assert told == stream.PARAMETERS
+        limit = operation["parameters"][-1]["schema"]["maximum"]
+        assert (await at.ask(f"{EVENTS}?after=&limit={limit}")).status_code == 200
+        assert (await at.ask(f"{EVENTS}?after=&limit={limit + 1}")).status_code == 422
+
+
 async def test_every_example_is_right_by_the_schema_beside_it() -> None:
     """In the description as it is served: what is written down here may be lost on the way."""
     async with house() as at:
@@ -136,7 +157,7 @@ async def test_every_example_is_right_by_the_schema_beside_it() -> None:
         for status, answer in document["components"]["responses"].items():
             (media,) = answer["content"].values()
             assert at_fault(document, media["schema"], media["example"]) == [], status
-        assert shown == len(operations(document)) + 2, "each answer, and the two bodies"
+        assert shown == len(operations(document)) + 3, "each answer, the stream, and the two bodies"
 
 
 async def test_what_is_answered_is_described_and_right_by_its_schema() -> None:
@@ -148,7 +169,7 @@ async def test_what_is_answered_is_described_and_right_by_its_schema() -> None:
         at.core.report("slack", workspace.id, "Install the app again.")
         document = await description(at)
         for (method, path), operation in operations(document).items():
-            real = path.replace("{agent_id}", ann.id).replace("{system}", "desk")
+            real = address(path, ann.id)
             scope = (operation["security"] or [{"key": ["read"]}])[0]["key"][0]
             sent = [b"x" * 70_000]
             if method == "PUT":
@@ -164,7 +185,7 @@ async def test_what_is_answered_is_described_and_right_by_its_schema() -> None:
                 described = operation["responses"][status]
                 if "$ref" in described:
                     described = document["components"]["responses"][f"Problem{status}"]
-                ((kind, media),) = described["content"].items()
+                kind, media = next(iter(described["content"].items()))
                 assert answer.headers["content-type"].startswith(kind)
                 if kind != "text/plain":
                     assert at_fault(document, media["schema"], answer.json()) == [], (method, path)
@@ -193,7 +214,7 @@ async def test_real_answers_have_the_fields_that_are_described() -> None:
         for (method, path), operation in operations(await description(at)).items():
             if method != "GET" or not path.startswith("/v1"):
                 continue
-            answer = await at.ask(path.replace("{agent_id}", ann.id))
+            answer = await at.ask(address(path, ann.id))
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
             document = by_name[schema["allOf"][1]["$ref"].rpartition("/")[2]]
             body = answer.json()
@@ -232,7 +253,8 @@ async def test_the_examples_in_the_docs_are_read_as_they_stand() -> None:
     blocks = [
         json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
     ]
-    availability, load, problem = blocks
+    availability, load, page, problem = blocks
+    assert page == EXAMPLES[EventPage]
     known = {document.__name__: EXAMPLES[document] for document in DOCUMENTS}
     assert availability == known["Availability"]
     async with house() as at:
