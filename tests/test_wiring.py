@@ -15,7 +15,7 @@ from adapters.clock import SystemClock
 from adapters.http.server import HttpServer
 from bot.config import Config
 from bot.domain.errors import RollcallError, Unavailable
-from bot.ports import Store
+from bot.ports import EVENTS_MARK, Store
 from bot.wiring import (
     Program,
     backup_database,
@@ -218,7 +218,9 @@ async def test_the_first_start_on_a_restored_backup_says_so_once(
     assert told == ["this database was restored from monday.sqlite3: what happened after that backup is gone"]
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
         noted = database.execute("SELECT actor, action, subject FROM audit").fetchall()
+        marks = database.execute("SELECT value FROM setting WHERE key = ?", (EVENTS_MARK,)).fetchall()
     assert noted == [("operator", "database.restored", "monday.sqlite3")]
+    assert len(marks) == 1, "positions of events that are given a second time are told apart by it"
 
 
 async def test_a_running_program_forgets_what_it_has_kept_for_long_enough(
