@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from adapters.http import presence_documents
 from adapters.http.availability import DEFAULT_LIMIT, MOST_AGENTS
 from adapters.http.availability import PATH as AVAILABILITY
 from adapters.http.documents import (
@@ -23,7 +24,17 @@ from adapters.http.documents import (
 from adapters.http.examples import EXAMPLES, PROBLEM_EXAMPLE
 from adapters.http.problems import KINDS, ProblemBody
 
-DOCUMENTS = (AgentBody, AgentPage, Availability, Eligibility, ExternalIds, LoadDocument, Skills, Teams)
+DOCUMENTS = (
+    AgentBody,
+    AgentPage,
+    Availability,
+    Eligibility,
+    ExternalIds,
+    LoadDocument,
+    Skills,
+    Teams,
+    *presence_documents.DOCUMENTS,
+)
 VERSION = "1"
 REFERENCE = "#/components/schemas/{name}"
 LOAD = {"source": "chatwoot", "units": 2, "as_of": "2026-11-02T09:00:00Z", "ttl_s": 300}

@@ -63,6 +63,7 @@ class Told(StrEnum):
     CHECK_IN_ENDING = "check_in_ending"
     AWAY_ENDED = "away_ended"
     RETURNED = "returned"
+    SET_BY_PROGRAM = "set_by_program"
 
 
 class Notice(Struct, frozen=True):

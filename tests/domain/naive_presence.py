@@ -375,9 +375,7 @@ class World:
                     del self.links[name]
         since = session.since if session and session.state == "connected" else beat.at
         epoch = self.feeds[beat.workspace].epoch
-        self.links[beat.session] = Link(
-            beat.session, beat.workspace, "connected", since, epoch, beat=beat.at
-        )
+        self.links[beat.session] = Link(beat.session, beat.workspace, "connected", since, epoch, beat=beat.at)
 
     def said(self, said: Said) -> None:
         now = said.at
