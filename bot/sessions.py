@@ -5,6 +5,7 @@ program could take no heartbeat: stopped, asleep, or its clock moved on. So leas
 downtime by the rules for every feed (`docs/presence.md`). A heartbeat that only renews is kept in memory.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -58,6 +59,7 @@ class Sessions:
         self._workspaces = workspaces
         self._workspace = workspace
         self._feed_id = ""
+        self._beginning = asyncio.Lock()
         self._there_at: datetime | None = None
         self._there = 0.0
         """The same by the clock that never goes back."""
@@ -117,11 +119,11 @@ class Sessions:
     async def beat(self, agent: Agent, key: str) -> Session:
         """A heartbeat: opens the session, renews or reopens it; what it changed is durable. Raises
         Conflict where the agent has too many, NotFound for whoever is no agent, Unavailable."""
-        if not self._feed_id:
-            workspace = await self._workspace(PLATFORM, EXTERNAL_ID, NAME)
-            if workspace.id not in self._roster.feeds:
+        async with self._beginning:
+            if not self._feed_id:
+                workspace = await self._workspace(PLATFORM, EXTERNAL_ID, NAME)
                 await self._feeds.live(workspace.id)
-            self._feed_id = workspace.id
+                self._feed_id = workspace.id
         await self.watch()
         reopened = False
 
