@@ -22,6 +22,7 @@ from bot.ports import EVENTS_MARK, RESTORED_FROM, Clock, Load, Profile, Sighting
 from bot.roster import Roster
 from bot.service import externals, members
 from bot.service.deliveries import is_first
+from bot.sessions import Sessions
 
 log = logging.getLogger("rollcall.core")
 IDENTIFIES_A_DAY = 900
@@ -52,6 +53,7 @@ class Rollcall:
         self.organization_id = ""
         self.workspaces: dict[str, Workspace] = {}
         self.feeds = FeedStates(config, store, clock, self.changes, self.workspaces)
+        self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
@@ -81,6 +83,7 @@ class Rollcall:
         feeds = self.feeds.known(stored, there)
         self.roster.load(everyone, feeds, loads, now)
         await self.feeds.drop_unwatched()
+        await self.sessions.start()
         await self._tell_restored(now)
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
@@ -118,6 +121,7 @@ class Rollcall:
 
     async def tick(self) -> None:
         """Store what time has brought about, and finish what the database had no time for."""
+        await self.sessions.watch()
         await self.feeds.catch_up()
         await self.changes.tick()
 

@@ -26,6 +26,10 @@ from bot.ports import Clock, Store, StoredFeed, Transaction
 log = logging.getLogger("rollcall.feeds")
 
 
+CONSOLES = "session"
+"""The platform of console sessions, which nobody configures: whoever may set presence sends heartbeats."""
+
+
 class Span(Struct, frozen=True):
     """All feeds as they were until one of them changed."""
 
@@ -85,6 +89,8 @@ class FeedStates:
     def _watched(self, platform: str) -> bool:
         """Whether the configuration still wants that platform's presence."""
         table = {"discord": self._config.discord, "slack": self._config.slack}
+        if platform == CONSOLES:
+            return True
         if platform in table:
             chosen = table[platform]
             return chosen is not None and chosen.presence
@@ -170,6 +176,16 @@ class FeedStates:
                 log.warning("a lost feed could not be noted", extra={"workspace": workspace_id})
         await self._review_soon(workspace_id)
 
+    async def missed(self, workspace_id: str, since: datetime, lost_at: datetime) -> None:
+        """We were not there from that instant until now, and noticed nothing: the feed was lost meanwhile,
+        and begins anew. `lost_at`: the same instant by the clock as it now goes, if it was moved."""
+        async with self._changing[workspace_id]:
+            old = self._roster.feeds.get(workspace_id)
+            if old is not None and old.state is FeedState.LIVE:
+                lost = self._now(workspace_id, FeedState.DOWN, old.epoch, old.live_at, lost_at)
+                self._swap(workspace_id, lost, since)
+        await self.live(workspace_id)
+
     async def off(self, workspace_id: str) -> None:
         """This workspace gives no presence: no links at all."""
         async with self._changing[workspace_id]:
@@ -234,6 +250,7 @@ class FeedStates:
             def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
                 changes: tuple[Change, ...] = ()
                 where = {identity.workspace_id for identity in agent.identities}
+                where.update(link.feed_id for link in facts.links)  # a console's is nobody's workspace
                 # What became of feeds that they are not on is nothing to them, and there may be thousands.
                 steps = own if len(where) == 1 else [step for step in walk if step[0].feed_id in where]
                 for span, became in steps:
@@ -249,7 +266,8 @@ class FeedStates:
                     changes += settled
                 return facts, changes
 
-            await self._changes.many(self._roster.on_feed(feed_id), decide)
+            there = self._roster.on_feed(feed_id) or self._roster.linked(feed_id)
+            await self._changes.many(there, decide)
             later = self._spans[self._spans.index(spans[-1]) + 1 :]
             again = next((span for span in later if span.feed_id == feed_id), None)
             if again is None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from bot import replies
+from bot import replies, told
 from bot.core import Rollcall
 from bot.domain.agent import Identity
 from bot.domain.errors import RollcallError
@@ -100,6 +100,8 @@ class Notifier:
         now = self.core.clock.now()
         row = self.core.roster.row(notice.agent_id, now)
         message = replies.told(Told(notice.told), row) if row is not None else None
+        if row is not None and notice.told == Told.SET_BY_PROGRAM:
+            message = told.set_by_program(row, await self._program(row))
         if row is None or message is None or now > notice.expires_at:
             return "expired"
         for identity in _where(row):
@@ -115,6 +117,15 @@ class Notifier:
             return "sent"
         log.info("an agent can't be reached by direct message", extra={"agent": notice.agent_id})
         return "unreachable"
+
+    async def _program(self, row: Row) -> str:
+        """The name of the key that set the agent's presence; "" where none did, or it is not known."""
+        kind, _, key_id = row.facts.intent.by.partition(":")
+        if kind != "api":
+            return ""
+        organization_id = self.core.organization_id
+        known = await self.core.store.read(lambda tx: tx.ledger.keys(organization_id))
+        return next((key.name for key in known if key.id == key_id), "")
 
 
 def _where(row: Row) -> Sequence[Identity]:

@@ -37,7 +37,7 @@ LABELS = {Presence.AVAILABLE: "Available", Presence.AWAY: "Away", Presence.OFFLI
 IM_BACK = Button("I'm back", "available", style=ButtonStyle.PRIMARY)
 IM_AVAILABLE = Button("I'm available", "available", style=ButtonStyle.PRIMARY)
 SIGN_OFF = Button("Sign off", "presence off")
-PLATFORMS = {"discord": "Discord", "slack": "Slack", "console": "the console"}
+PLATFORMS = {"discord": "Discord", "slack": "Slack", "console": "the console", "session": "your console"}
 
 
 def platform_name(name: str, *, first: bool = False) -> str:
@@ -63,7 +63,7 @@ def unheard(row: Row, feeds: Mapping[str, Feed]) -> Feed | None:
 
 def available(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str], others: int) -> Message:
     """After `/available`."""
-    lines: list[Line] = [("You're ", Strong("Available"), *_said(row.facts.intent), ".")]
+    lines: list[Line] = [("You're ", Strong("Available"), *said(row.facts.intent), ".")]
     check_in = row.facts.check_in
     connected = any(link.state is LinkState.CONNECTED for link in row.facts.links)
     if check_in is not None and not connected and unheard(row, feeds) is None:
@@ -89,7 +89,7 @@ def away(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str]) -> Messa
     first: list[Span] = ["You're ", Strong("Away")]
     if intent.until_at is not None:
         first += [" until ", Moment(intent.until_at)]
-    first += [*_said(intent), ". No new chats come to you."]
+    first += [*said(intent), ". No new chats come to you."]
     lines: list[Line] = [tuple(first)]
     if row.verdict.presence is Presence.OFFLINE:
         lines = [("Noted: ", *lines[0][1:-1], "."), *_seen_offline(row, feeds, back)]
@@ -132,7 +132,7 @@ def signed_off(names: Mapping[str, str]) -> Message:
     )
 
 
-def _said(intent: Intent) -> Line:
+def said(intent: Intent) -> Line:
     return (": ", words(intent.reason)) if intent.reason.strip() else ()
 
 

@@ -270,6 +270,14 @@ class Roster:
         """Ids of the agents with an identity that is present in that workspace, each once."""
         return list(dict.fromkeys(self._by_identity.get(feed_id, {}).values()))
 
+    def linked(self, feed_id: str) -> list[str]:
+        """Ids of the agents with a link of that feed. Looks at everybody: not for queries."""
+        return [
+            agent_id
+            for agent_id, entry in self._entries.items()
+            if any(link.feed_id == feed_id for link in entry.facts.links)
+        ]
+
     def everyone(self) -> Iterable[Agent]:
         """All agents, in no order."""
         return (entry.agent for entry in self._entries.values())
@@ -525,7 +533,7 @@ def _with_marks(facts: Facts, known: tuple[Link, ...]) -> Facts:
 def _with_mark(link: Link, known: tuple[Link, ...]) -> Link:
     for old in known:
         if _later(old, link):
-            return replace(link, epoch=old.epoch, seq=old.seq)
+            return replace(link, epoch=old.epoch, seq=old.seq, beat_at=old.beat_at)
     return link
 
 

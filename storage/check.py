@@ -15,6 +15,7 @@ from storage.sqlite import connect_only_to_look
 from storage.tables import (
     agent,
     agent_skill,
+    console_session,
     external_id,
     identity,
     interval,
@@ -71,7 +72,18 @@ def _strays() -> Statement:
     return Statement(union(*queries))
 
 
-OF_AN_AGENT = (presence, identity, link, interval, membership, agent_skill, external_id, load_report, notice)
+OF_AN_AGENT = (
+    presence,
+    identity,
+    link,
+    console_session,
+    interval,
+    membership,
+    agent_skill,
+    external_id,
+    load_report,
+    notice,
+)
 RULES = (
     Rule("intervals tile each agent's time, without gap or overlap", _tiles()),
     Rule("each agent's open interval is the one they are in", _open_is_current()),

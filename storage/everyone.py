@@ -18,6 +18,7 @@ from bot.domain.facts import Facts, Link
 from storage import tables
 from storage.agents import IDENTITY_WIDTH, NAME, agent_from, identity_columns, identity_from, profile_columns
 from storage.facts import FACTS_WIDTH, facts_columns, facts_from, link_columns, link_from
+from storage.sessions import sessions_of_all
 from storage.sql import Record, Sql, Statement
 
 _of_organization: Any = bindparam("organization_id")
@@ -84,6 +85,7 @@ def everyone(
     identities_of: dict[str, list[Record]] = {}
     for record in sql.each(IDENTITIES_OF_ALL, **whose):
         identities_of.setdefault(record[0], []).append(record)
+    sessions = sessions_of_all(sql, organization_id)
     found = []
     for record in sql.each(EVERYONE, **whose):
         profile = record[FACTS_WIDTH:]
@@ -97,6 +99,7 @@ def everyone(
             identities,
             externals.get(agent_id, ()),
         )
+        links += sessions.get(agent_id, ())
         found.append((agent, facts_from(agent_id, record[:FACTS_WIDTH], links)))
     return found
 

@@ -22,6 +22,7 @@ from storage.facts import (
     link_columns,
     link_from,
 )
+from storage.sessions import delete_sessions, is_session, put_session, sessions_of
 from storage.sql import (
     Engine,
     Sql,
@@ -160,6 +161,7 @@ class Presences:
             return None
         found = [record[FACTS_WIDTH:] for record in records]
         links = tuple(link_from(record[0], record[1:]) for record in found if record[0] is not None)
+        links += sessions_of(self._sql, agent_id)
         return facts_from(agent_id, records[0][:FACTS_WIDTH], links)
 
     def add(self, organization_id: str, facts: Facts) -> None:
@@ -206,6 +208,9 @@ class Presences:
         for link in after:
             if gone.pop(link.identity_id, None) == link:
                 continue
+            if link.beat_at is not None:
+                put_session(self._sql, agent_id, link)
+                continue
             self._sql.run(
                 PUT_LINK,
                 identity_id=link.identity_id,
@@ -218,7 +223,9 @@ class Presences:
                 weak=link.weak,
             )
         for identity_id in gone:
-            self._sql.run(DELETE_LINK, identity_id=identity_id)
+            if not is_session(identity_id):
+                self._sql.run(DELETE_LINK, identity_id=identity_id)
+        delete_sessions(self._sql, agent_id, list(filter(is_session, gone)))
 
     def history(
         self, agent_ids: Sequence[str], since: datetime, until: datetime

@@ -214,6 +214,22 @@ class Link(Row, table=True):
     weak: bool
 
 
+class ConsoleSession(Row, table=True):
+    """A link that is a console's instead of an identity's. Renewals of its lease are not written."""
+
+    __tablename__ = "console_session"
+    __table_args__ = (_one_of("state", LinkState), CLUSTERED)
+    agent_id: str = Field(foreign_key="agent.id", primary_key=True, sa_type=Text)
+    key: str = Field(primary_key=True, sa_type=Text)
+    organization_id: str = Field(index=True, sa_type=Text)
+    feed_id: str = Field(foreign_key="workspace.id", sa_type=Text)
+    state: str = Field(sa_type=Text)
+    since: int = Field(sa_type=BigInteger)
+    epoch: int = Field(sa_type=BigInteger)
+    seq: int = Field(sa_type=BigInteger)
+    beat_at: int = Field(sa_type=BigInteger)
+
+
 class Interval(Row, table=True):
     """History. The open one is also in `presence`, so that reading facts needs no second table."""
 
@@ -421,6 +437,7 @@ agent_skill = _table("agent_skill")
 external_id = _table("external_id")
 presence = _table("presence")
 link = _table("link")
+console_session = _table("console_session")
 interval = _table("interval")
 feed = _table("feed")
 load_report = _table("load_report")

@@ -143,6 +143,8 @@ class Front:
             asked.route = AVAILABILITY
             forbid_unless(asked, "read")
             return document_answer(self.hot.answer(scope["query_string"], asked.now), asked)
+        if asked.method == "PUT" and (length is None or length == b"0"):
+            return self.routes.presence.renewed(scope, asked)
         return None
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send, asked: Asked) -> int:

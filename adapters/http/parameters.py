@@ -21,7 +21,7 @@ def _digits(value: object) -> object:
     return value
 
 
-def _written(value: object) -> object:
+def written(value: object) -> object:
     """Only text with an offset is an instant: a number or a naive time would be guessed at."""
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
         raise ValueError("not an instant")
@@ -98,7 +98,7 @@ class LoadBody(Body):
     ]
     as_of: Annotated[
         AwareDatetime | None,
-        BeforeValidator(lambda value: value if value is None else _written(value)),
+        BeforeValidator(lambda value: value if value is None else written(value)),
         Field(
             description="an instant with its offset, not in the future",
             examples=["2026-11-02T09:00:00Z"],
@@ -122,6 +122,11 @@ def cursor_for(agent_id: str) -> str:
 
 def agent_before(cursor: str) -> str:
     """The id behind which the page of this cursor begins. Raises Problem."""
+    return cursor_of(cursor)
+
+
+def cursor_of(cursor: str) -> str:
+    """What was given to `cursor_for`. Raises Problem."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         version, _, agent_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition(":")

@@ -43,6 +43,7 @@ from adapters.http.parameters import (
     agent_before,
     cursor_for,
 )
+from adapters.http.presence_routes import PresenceRoutes
 from adapters.http.problems import Problem, bad_value
 from adapters.http.strict import StrictRoute, answered, handled, told
 from bot.core import Rollcall
@@ -64,6 +65,7 @@ class Routes:
         self.app.router.route_class = StrictRoute
         for kind in (Problem, RollcallError, RequestValidationError, HTTPException, Exception):
             self.app.add_exception_handler(kind, handled)
+        self.presence = PresenceRoutes(core, self._find)
         self._add()
         self._openapi: bytes | None = None
 
@@ -107,6 +109,8 @@ class Routes:
         )
         get("/v1/teams", self.teams, Teams, "read", "All teams, with their numbers")
         get("/v1/skills", self.skills, Skills, "read", "All skills, with their numbers")
+
+        self.presence.add(self._route)
 
     def _route(
         self,

@@ -85,6 +85,8 @@ class Link(Struct, frozen=True, gc=False):
     seq: int
     weak: bool = False
     """The evidence for being away or gone is weak, so an action of the agent's revives the link."""
+    beat_at: datetime | None = None
+    """Of a console session: its last heartbeat, from which its lease runs. None for an identity's link."""
 
 
 class FeedState(StrEnum):

@@ -31,6 +31,10 @@ from bot.domain.facts import (
 Feeds = Mapping[str, Feed]
 TICK = timedelta(microseconds=1)
 """The resolution of instants: just after a deadline is one tick later."""
+BEAT = timedelta(seconds=15)
+"""How often a console is asked to send a heartbeat."""
+FIRM = 3 * BEAT
+"""A console session that was silent for longer is good for no new work."""
 
 
 class Verdict(Struct, frozen=True, gc=False):
@@ -49,7 +53,10 @@ class Verdict(Struct, frozen=True, gc=False):
 
 
 def blind(link: Link, feed: Feed) -> bool:
-    """Nothing was seen of this link since its feed was lost (rule 5)."""
+    """Nothing was seen of this link since its feed was lost (rule 5). A console session that has ended is
+    over: while we were away it could not begin again."""
+    if link.beat_at is not None and link.state is DISCONNECTED:
+        return False
     return feed.state is not LIVE or link.epoch != feed.epoch
 
 
@@ -68,6 +75,15 @@ def blind_since(link: Link, feed: Feed) -> datetime:
 def suspect_ends(link: Link, feed: Feed, policy: Policy) -> datetime:
     """Rules 2 and 6: the grace, and no consequence within the settling time of a feed come back."""
     return max(link.since + feed.grace, feed.live_at + policy.settling)
+
+
+def lease_ends(link: Link, feed: Feed, policy: Policy) -> datetime | None:
+    """Rules 2 and 6: when a console session that has not ended does, if no heartbeat comes; counted from
+    when the feed became live for whoever could not send one before. None while nothing can end it."""
+    if link.beat_at is None or link.state is DISCONNECTED or feed.state is not LIVE:
+        return None
+    begins = link.beat_at if link.epoch == feed.epoch else feed.live_at
+    return max(begins + feed.grace, feed.live_at + policy.settling)
 
 
 def idle_from(link: Link, facts: Facts) -> datetime:
@@ -111,7 +127,10 @@ def judge(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Verdict:
         state = link.state
         if feed.state is LIVE and link.epoch == feed.epoch:
             if state is CONNECTED:
-                holds = firm = sure = True
+                if link.beat_at is None or now <= link.beat_at + FIRM:
+                    holds = firm = sure = True
+                elif (ends := lease_ends(link, feed, policy)) is not None and now <= ends:
+                    holds = sure = True
             elif state is SUSPECT:
                 if now <= suspect_ends(link, feed, policy):
                     holds = sure = True
@@ -119,6 +138,12 @@ def judge(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Verdict:
                 holds = sure = True
                 firm = firm or now <= idle_from(link, facts) + policy.idle_routable
             continue
+        if link.beat_at is not None:
+            if state is DISCONNECTED:
+                continue
+            ends = lease_ends(link, feed, policy)
+            if ends is not None and now > ends:
+                continue
         since = blind_since(link, feed)
         trust_ends = since + feed.trust
         if state is not DISCONNECTED and now <= since + policy.unobserved:
@@ -171,7 +196,7 @@ def _why_offline(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> t
             ended = (blind_since(link, feed) + policy.unobserved, False, "unobserved", "unobserved")
         elif link.state is SUSPECT:
             ended = (suspect_ends(link, feed, policy), False, "disconnected", feed.platform)
-        else:  # idle for too long: a connected link of a live feed holds
+        else:  # idle for too long: a connected link of a live feed holds, or its lease has been settled
             ended = (idle_ends(link, feed, facts, policy), False, "disconnected", feed.platform)
         if last is None or ended > last:
             last = ended
@@ -194,6 +219,15 @@ def deadline(facts: Facts, feeds: Feeds, policy: Policy) -> datetime | None:
         feed = feeds.get(link.feed_id)
         if feed is None:
             continue
+        if link.beat_at is not None:
+            over = lease_ends(link, feed, policy)
+            if over is not None:
+                if link.epoch == feed.epoch and reviewed <= link.beat_at + FIRM < over:
+                    over = link.beat_at + FIRM
+                if first is None or over < first:
+                    first = over
+            if not blind(link, feed):
+                continue
         if feed.state is not LIVE or link.epoch != feed.epoch:
             since = blind_since(link, feed)
             ends = [since + feed.trust, since + policy.unobserved]

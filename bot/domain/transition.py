@@ -44,6 +44,7 @@ from bot.domain.presence import (
     idle_ends,
     idle_from,
     judge,
+    lease_ends,
     suspect_ends,
 )
 
@@ -62,6 +63,7 @@ class Told(StrEnum):
     CHECK_IN_ENDING = "check_in_ending"
     AWAY_ENDED = "away_ended"
     RETURNED = "returned"
+    SET_BY_PROGRAM = "set_by_program"
 
 
 class Notice(Struct, frozen=True):
@@ -91,10 +93,17 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
     before = facts
     intent, check_in = facts.intent, facts.check_in
     ending = False
+    seen_at = facts.last_seen_at
     links: list[Link] = []
     for link in facts.links:
         feed = feeds.get(link.feed_id)
-        if feed is None or blind(link, feed):
+        if feed is not None and link.beat_at is not None:
+            over = lease_ends(link, feed, policy)
+            if over is not None and over <= at:
+                seen_at = max(seen_at or link.beat_at, link.beat_at)
+                link = replace(link, state=DISCONNECTED, since=at)
+            links.append(link)
+        elif feed is None or blind(link, feed):
             links.append(link)
         elif link.state is SUSPECT and suspect_ends(link, feed, policy) <= at:
             if check_in is not None and _ends_check_in(link, check_in):
@@ -110,7 +119,14 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
         check_in = replace(check_in, warned=True)
         ending = True
     after = at + TICK
-    facts = replace(facts, intent=intent, check_in=check_in, links=tuple(links), reviewed_at=after)
+    facts = replace(
+        facts,
+        intent=intent,
+        check_in=check_in,
+        links=tuple(links),
+        last_seen_at=seen_at,
+        reviewed_at=after,
+    )
     verdict = judge(facts, feeds, policy, after)
     told: list[Change] = []
     if verdict.presence is Presence.AVAILABLE:
@@ -134,7 +150,9 @@ def _restored(intent: Intent, at: datetime) -> Intent:
 
 
 def _needed(check_in: CheckIn, facts: Facts, feeds: Feeds, policy: Policy) -> bool:
-    """Whether they would be Offline when it lapses, if nothing new comes."""
+    """Whether they would be Offline when it lapses, if nothing new comes; a console goes on."""
+    if any(link.beat_at is not None and link.state is CONNECTED for link in facts.links):
+        return False
     lapsed = check_in.until_at + TICK
     return judge(replace(facts, check_in=None), feeds, policy, lapsed).presence is Presence.OFFLINE
 
@@ -147,7 +165,7 @@ def _ask(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
         feed = feeds.get(link.feed_id)
         if feed is None or blind(link, feed):
             continue
-        if link.state is SUSPECT:
+        if link.state is SUSPECT or link.state is CONNECTED:  # connected, but a silent console's
             return facts, ()
         if link.state is IDLE:
             idle.append(idle_from(link, facts))

@@ -18,6 +18,7 @@ WORTH_TELLING = {
     Told.CHECK_IN_ENDING: timedelta(minutes=15),
     Told.AWAY_ENDED: timedelta(hours=1),
     Told.RETURNED: timedelta(hours=2),
+    Told.SET_BY_PROGRAM: timedelta(hours=8),
 }
 """How long each word is worth saying; later it would only confuse."""
 

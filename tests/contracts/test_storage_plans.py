@@ -25,6 +25,7 @@ EVERYTHING = {
     *("KEYS", "KEYS_OF", "FEEDS", "WORKSPACES"),
     *("EVERYONE", "IDENTITIES_OF_ALL", "EXTERNALS_OF_ALL", "TEAMS_OF_ALL", "SKILLS_OF_ALL"),
     *("OLDEST_EVENTS", "NEWEST_TO_FORGET", "NEWEST_EVENTS"),
+    "SESSIONS_OF_ALL",
 }
 """Statements that are there to read all an organization has, the last three in an index's order up to a
 limit."""
@@ -46,6 +47,7 @@ FILLED = {
     "setting": "'o', 's' || i, '', 1",
     "identity": "'i' || i, 'o', 'a' || i, 'w', 'p', 'x' || i, 'n', '', false, true, 0",
     "link": "'i' || i, 'o', 'a' || i, 'w', 'connected', 1, 1, 1, false",
+    "console_session": "'a' || i, 'k', 'o', 'w', 'connected', 1, 1, 1, 1",
     "external_id": "'o', 's', 'x' || i, 'a' || i",
     "membership": "'a' || i, 't', 'o'",
     "agent_skill": "'a' || i, 't', 'o'",

@@ -95,7 +95,26 @@ class Left:
     identity: str
 
 
-Arrival = Saw | FeedLive | FeedLost | FeedOff | Said | Left
+@dataclass(frozen=True)
+class Beat:
+    """A console's heartbeat."""
+
+    at: datetime
+    session: str
+    workspace: str
+
+
+@dataclass(frozen=True)
+class LoggedOut:
+    """A console said that it is left."""
+
+    at: datetime
+    session: str
+
+
+Arrival = Saw | FeedLive | FeedLost | FeedOff | Said | Left | Beat | LoggedOut
+SILENT = timedelta(seconds=45)
+"""A console that was silent for longer is good for no new work."""
 
 
 class Answer(NamedTuple):
@@ -167,6 +186,8 @@ class Link:
     since: datetime
     epoch: int
     weak: bool = False
+    beat: datetime | None = None
+    """Of a console session: the last heartbeat."""
 
 
 @dataclass
@@ -209,6 +230,7 @@ class History:
         rules = self.rules
         spans = {
             timedelta(0),
+            SILENT,
             rules.settling,
             rules.unobserved,
             rules.idle_routable,
@@ -276,6 +298,12 @@ class World:
             self.saw(arrival)
         elif isinstance(arrival, Said):
             self.said(arrival)
+        elif isinstance(arrival, Beat):
+            self.beaten(arrival)
+        elif isinstance(arrival, LoggedOut):
+            session = self.links.get(arrival.session)
+            if session is not None and session.state == "connected":
+                session.state, session.since = "disconnected", now
         elif isinstance(arrival, Left):
             taken_away = "removed"
             self.links.pop(arrival.identity, None)
@@ -339,6 +367,16 @@ class World:
             since = link.since if link and becomes == was == "disconnected" else saw.dated
             self.links[saw.identity] = Link(saw.identity, saw.workspace, becomes, since, saw.epoch, weak)
 
+    def beaten(self, beat: Beat) -> None:
+        session = self.links.get(beat.session)
+        if session is None:
+            for name, link in list(self.links.items()):
+                if link.beat and link.state == "disconnected" and link.since < beat.at - timedelta(days=1):
+                    del self.links[name]
+        since = session.since if session and session.state == "connected" else beat.at
+        epoch = self.feeds[beat.workspace].epoch
+        self.links[beat.session] = Link(beat.session, beat.workspace, "connected", since, epoch, beat=beat.at)
+
     def said(self, said: Said) -> None:
         now = said.at
         if said.by == "agent":
@@ -364,6 +402,10 @@ class World:
     def let_end(self, now: datetime, at: datetime) -> None:
         """Whatever no longer holds at `now` has ended, at `at`."""
         for link in self.links.values():
+            if link.beat is not None:
+                if link.state == "connected" and self.feeds[link.workspace].live and self.silent(link, now):
+                    link.state, link.since = "disconnected", at
+                continue
             if self.blind(link) or link.state not in ("suspect", "idle") or self.holds(link, now):
                 continue
             if self.contradicts_the_check_in(link):
@@ -403,13 +445,23 @@ class World:
             return
         after = self.check_in.until + MOMENT
         if self.answers[-1][1].presence == "available" and not any(
-            self.holds(link, after) for link in self.links.values()
+            self.holds(link, after) or (link.beat is not None and link.state == "connected")
+            for link in self.links.values()
         ):
             self.words.append(Word("check_in_ending", moment))
 
     # What is so
 
+    def silent(self, link: Link, now: datetime) -> bool:
+        """The lease is over: from the last heartbeat, or, if none could come, from when the feed is live."""
+        feed = self.feeds[link.workspace]
+        begins = feed.live_at if link.epoch != feed.epoch else link.beat
+        assert begins is not None
+        return now > begins + feed.grace and now > feed.live_at + self.rules.settling
+
     def blind(self, link: Link) -> bool:
+        if link.beat is not None and link.state == "disconnected":
+            return False
         feed = self.feeds[link.workspace]
         return not feed.live or link.epoch != feed.epoch
 
@@ -424,6 +476,8 @@ class World:
     def holds(self, link: Link, now: datetime) -> bool:
         rules, feed = self.rules, self.feeds[link.workspace]
         if link.state == "disconnected":
+            return False
+        if link.beat is not None and feed.live and self.silent(link, now):
             return False
         if self.blind(link):
             return now <= self.unseen_since(link) + rules.unobserved
@@ -440,6 +494,8 @@ class World:
             return False
         if link.state == "idle" and now > self.idle_from(link) + rules.idle_routable:
             return False
+        if link.beat is not None and not self.blind(link):
+            return now <= link.beat + SILENT
         return not self.blind(link) or now <= self.unseen_since(link) + feed.trust
 
     def check_in_holds(self, now: datetime) -> bool:

@@ -20,11 +20,13 @@ from domain.naive_presence import (
     MOMENT,
     Answer,
     Arrival,
+    Beat,
     FeedLive,
     FeedLost,
     FeedOff,
     History,
     Left,
+    LoggedOut,
     Rules,
     Said,
     Saw,
@@ -34,8 +36,9 @@ from domain.naive_presence import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.domain import sessions
 from bot.domain.choices import act, choose_available, choose_away, sign_off
-from bot.domain.errors import SignedOff
+from bot.domain.errors import NotFound, SignedOff
 from bot.domain.facts import (
     Facts,
     Feed,
@@ -106,7 +109,21 @@ CONSOLE = Place(
     timedelta(seconds=65),
     timedelta(seconds=120),
 )
+DESK = Place(
+    "sessions",
+    "session",
+    "session:main",
+    (),
+    timedelta(seconds=65),
+    timedelta(seconds=120),
+)
+"""Consoles, which send heartbeats."""
+OTHER_DESK = replace(DESK, identity="session:other")
 PLACES = [
+    [DISCORD, DESK],
+    [DESK, OTHER_DESK],
+    [SLACK, DESK],
+    [DESK],
     [SLACK, OTHER_SLACK],
     [DISCORD, SLACK],
     [DISCORD, SLACK, OTHER_SLACK],
@@ -117,6 +134,8 @@ PLACES = [
 
 SPANS = [
     timedelta(0),
+    timedelta(seconds=15),
+    timedelta(seconds=45),
     timedelta(seconds=60),
     timedelta(seconds=65),
     timedelta(seconds=120),
@@ -166,7 +185,9 @@ class Writer:
     def arrive(self, draw: st.DrawFn, what: str) -> None:
         """One thing of a kind, as it may be at this moment."""
         place = draw(st.sampled_from(self.places))
-        if what in ("saw", "late", "connects", "drops", "idle"):
+        if not place.sees and what in ("saw", "late", "connects", "drops", "idle", "left"):
+            self.console(place, leaves=what in ("drops", "left"))
+        elif what in ("saw", "late", "connects", "drops", "idle"):
             self.saw(draw, place, what)
         elif what in ("live", "lost", "off feed"):
             self.feed(draw, place, what)
@@ -174,6 +195,13 @@ class Writer:
             self.add(Left(self.now, place.identity))
         else:
             self.said(draw, place, what)
+
+    def console(self, place: Place, *, leaves: bool) -> None:
+        """A heartbeat, or the console's logout."""
+        if leaves:
+            self.add(LoggedOut(self.now, place.identity))
+        elif place.workspace in self.live:
+            self.add(Beat(self.now, place.identity, place.workspace))
 
     def saw(self, draw: st.DrawFn, place: Place, what: str) -> None:
         """An observation: at once, dated earlier, held back until others have overtaken it, or once more."""
@@ -254,7 +282,9 @@ def histories(draw: st.DrawFn) -> History:
     for place in writer.places:
         if draw(st.sampled_from([True] * 7 + [False])):
             writer.switch_on(place, anew=True)
-            if draw(st.sampled_from([True, True, True, False])):
+            if not place.sees:
+                writer.console(place, leaves=False)
+            elif draw(st.sampled_from([True, True, True, False])):
                 writer.seq += 1
                 writer.add(Saw(START, place.identity, place.workspace, "connected", START, 1, writer.seq))
     first = draw(st.sampled_from(["lead:bob", "lead:bob", "agent", None]))
@@ -346,6 +376,12 @@ class Played:
             self.take(disconnect_identity(facts, arrival.identity, feeds, policy, now, self.zone))
         elif isinstance(arrival, Said):
             self.take(command(arrival, facts, feeds, policy, self.zone))
+        elif isinstance(arrival, Beat):
+            key = arrival.session.removeprefix(sessions.PREFIX)
+            self.take(sessions.beat(facts, key, arrival.workspace, feeds, policy, now, self.zone))
+        elif isinstance(arrival, LoggedOut):
+            key = arrival.session.removeprefix(sessions.PREFIX)
+            self.take(sessions.log_out(facts, key, feeds, policy, now, self.zone))
         else:
             self.tick(now)
             self.feeds = swapped(feeds, arrival)
@@ -584,6 +620,13 @@ wild = st.one_of(
         st.just(timedelta(0)),
         st.just(timedelta(seconds=120)),
     ),
+    st.builds(
+        Beat,
+        wild_instants,
+        st.sampled_from(["session:main", "session:other"]),
+        st.sampled_from([DISCORD.workspace, "nowhere"]),
+    ),
+    st.builds(LoggedOut, wild_instants, st.sampled_from(["session:main", "session:other"])),
     st.builds(FeedOff, wild_instants, st.sampled_from([DISCORD.workspace, SLACK.workspace])),
     st.builds(Left, wild_instants, st.sampled_from([DISCORD.identity, SLACK.identity, "nobody"])),
     st.builds(
@@ -609,6 +652,9 @@ def test_nothing_is_ever_raised_but_signed_off(arrivals: list[Arrival], slack_aw
         except SignedOff:
             assert isinstance(arrival, Said)
             assert arrival.what in ("available", "away")
+        except NotFound:
+            assert isinstance(arrival, Beat)
+            assert arrival.workspace not in played.feeds
         played.tick(arrival.at + timedelta(days=2))
     assert judge(played.facts, played.feeds, played.policy, START + timedelta(days=9)).reason
 

@@ -125,7 +125,7 @@ def at_fault(document: dict[str, Any], schema: dict[str, Any], value: object) ->
 
 def address(path: str, agent_id: str) -> str:
     """Where a path leads to an answer: of the events a page, because their stream has no end."""
-    found = path.replace("{agent_id}", agent_id).replace("{system}", "desk")
+    found = path.replace("{agent_id}", agent_id).replace("{system}", "desk").replace("{key}", "tab-1")
     return found + "?after=" if path == EVENTS else found
 
 
@@ -157,7 +157,7 @@ async def test_every_example_is_right_by_the_schema_beside_it() -> None:
         for status, answer in document["components"]["responses"].items():
             (media,) = answer["content"].values()
             assert at_fault(document, media["schema"], media["example"]) == [], status
-        assert shown == len(operations(document)) + 3, "each answer, the stream, and the two bodies"
+        assert shown == len(operations(document)) + 4, "each answer, the stream, and the three bodies"
 
 
 async def test_what_is_answered_is_described_and_right_by_its_schema() -> None:
@@ -172,12 +172,12 @@ async def test_what_is_answered_is_described_and_right_by_its_schema() -> None:
             real = address(path, ann.id)
             scope = (operation["security"] or [{"key": ["read"]}])[0]["key"][0]
             sent = [b"x" * 70_000]
-            if method == "PUT":
+            if "requestBody" in operation:
                 sent.append(
                     json.dumps(operation["requestBody"]["content"]["application/json"]["example"]).encode()
                 )
             told = [await at.ask(real, method=method, scope=scope, content=content) for content in sent]
-            if method != "PUT":
+            if "requestBody" not in operation:
                 told.append(await at.ask(real, method=method, scope=scope))
             assert [answer.status_code for answer in told] == [413, 200], (method, path)
             for answer in told:
@@ -253,7 +253,7 @@ async def test_the_examples_in_the_docs_are_read_as_they_stand() -> None:
     blocks = [
         json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
     ]
-    availability, load, page, problem = blocks
+    availability, load, page, presence, problem = blocks
     assert page == EXAMPLES[EventPage]
     known = {document.__name__: EXAMPLES[document] for document in DOCUMENTS}
     assert availability == known["Availability"]
@@ -263,5 +263,7 @@ async def test_the_examples_in_the_docs_are_read_as_they_stand() -> None:
             f"/v1/agents/{ann.id}/load", method="PUT", scope="route", json=load
         )
         assert kept.status_code == 200
+        placed = await at.ask(f"/v1/agents/{ann.id}/presence", method="PUT", scope="presence", json=presence)
+        assert placed.json()["presence"] == "away"
         refused = (await at.ask("/v1/availability?tema=support")).json()
         assert {**refused, "request_id": problem["request_id"]} == problem
