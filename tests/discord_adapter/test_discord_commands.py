@@ -20,11 +20,15 @@ from bot.ports import Command, PersonKind
 
 def test_every_command_of_the_table_is_registered() -> None:
     registered = {command["name"]: command for command in payload()}
-    below = {option["name"] for option in registered["presence"]["options"]}
+    below = {option["name"]: option for option in registered["presence"]["options"]}
     for spec in TABLE:
-        top, _, sub = spec.name.partition(" ")
-        assert sub in below if sub else top in registered
-    assert {"available", "away", "who"} <= below
+        top, *subs = spec.name.split()
+        there = registered
+        for name in (top, *subs):
+            assert name in there
+            there = {option["name"]: option for option in there[name]["options"]}
+        assert set(there) == {parameter.name for parameter in spec.parameters}
+    assert {"available", "away", "who"} <= set(below)
     assert len(below) <= 25
 
 
