@@ -15,8 +15,8 @@ MOST_NAMED = 12
 """Names behind a team: more are counted."""
 
 
-def _who(agent: Agent, *, oneself: bool, are: str = "are", is_: str = "is") -> Line:
-    return (f"You {are}",) if oneself else (Strong(words(agent.name, 60)), f" {is_}")
+def _who(agent: Agent, *, oneself: bool, are: str = "You're", is_: str = "is") -> Line:
+    return (are,) if oneself else (Strong(words(agent.name, 60)), f" {is_}")
 
 
 def was_set(row: Row, names: Mapping[str, str], *, oneself: bool = False) -> Message:
@@ -86,7 +86,7 @@ def renamed(old: str, team: Team) -> Message:
 
 def skilled(agent: Agent, skill: Skill, *, oneself: bool, new: bool) -> Message:
     """After `/presence skill add`."""
-    has = _who(agent, oneself=oneself, are="have", is_="has")
+    has = _who(agent, oneself=oneself, are="You have", is_="has")
     lines: list[Line] = [(*has, " the skill ", Strong(words(skill.name)), ".")]
     if new:
         lines.append(("It is a new one; programs know it as ", Code(skill.slug), "."))
@@ -95,7 +95,7 @@ def skilled(agent: Agent, skill: Skill, *, oneself: bool, new: bool) -> Message:
 
 def unskilled(agent: Agent, skill: str, *, oneself: bool) -> Message:
     """After `/presence skill remove`."""
-    has = _who(agent, oneself=oneself, are="don't have", is_="doesn't have")
+    has = _who(agent, oneself=oneself, are="You don't have", is_="doesn't have")
     return Message(((*has, " the skill ", Strong(words(skill)), "."),))
 
 
