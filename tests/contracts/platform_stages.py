@@ -256,7 +256,7 @@ class SlackStage(Stage):
         return Shown(reply.shown, reply)
 
     async def sets_away(self, person: str, about: str, minutes: int, reason: str) -> Shown:
-        line = f"set <@{self.ids[about]}|{about}> away {minutes}m {reason}"
+        line = f"set @{about} away {minutes}m {reason}"
         return await self.type(person, "presence", line)
 
     async def click(self, person: str, shown: Shown, label: str) -> Shown:

@@ -12,7 +12,7 @@ from bot.config import Config
 from bot.dispatch import Desk
 from storage.database import ensure_schema, open_inline
 
-BOSS = {"name": "Ann", "is_admin": True}
+BOSS: dict[str, Any] = {"name": "Ann", "is_admin": True}
 SUPPORT = {"slug": "support", "name": "Support", "everyone": True}
 BILLING = {"slug": "billing", "name": "Billing", "members": ["slack:T1:U1"]}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from desk import Team, member, open_team, read
 
@@ -11,7 +13,7 @@ from bot.message import Message
 from bot.ports import Command, Person, Profile
 from bot.told import told
 
-BOSS = {"name": "Ann", "is_admin": True}
+BOSS: dict[str, Any] = {"name": "Ann", "is_admin": True}
 
 
 async def opened() -> Team:
