@@ -16,7 +16,7 @@ from bot.message import Button, Message, Strong
 from bot.notifier import Notifier
 from bot.ports import Undeliverable
 
-HOSTILE = "@everyone <!channel> <@1> <@U0MARIA> [x](http://evil.example) **bold** `code` \u202eoverride"
+HOSTILE = "\u202e@everyone <!channel> <@1> <@U0MARIA> [x](http://evil.example) **bold** `code`"
 
 
 @pytest.fixture(params=["discord", "slack", "console"])
