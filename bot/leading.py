@@ -21,6 +21,7 @@ from bot.domain.agent import Agent
 from bot.domain.choices import choose_available, choose_away
 from bot.domain.errors import BadInput, Forbidden, NotEnrolled, NotFound
 from bot.domain.facts import Facts
+from bot.domain.slugs import slug_of
 from bot.domain.transition import Notice, Told
 from bot.domain.transition import Step as Decision
 from bot.domain.when import parse_when
@@ -209,7 +210,10 @@ class Leading:
 
     async def _skill_add(self, asked: Asked) -> Message:
         agent, typed, actor = self._whose(asked), asked.arguments["skill"], actor_of(asked)
-        known = next((one for one in self.core.skills if typed in (one.slug, one.name)), None)
+        wanted, name = slug_of(typed), typed.casefold()
+        known = next(
+            (one for one in self.core.skills if one.slug == wanted or one.name.casefold() == name), None
+        )
         skill = known
         if skill is None:
             if not admission.is_lead(self.core, asked.command.person, asked.agent):

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
-from bot.domain.slugs import slug_of
+from bot.domain.slugs import LONGEST_SLUG, hyphened
+
+MOST_WORDS = LONGEST_SLUG // 2 + 1
+"""No slug is made of more. A name whose slug was cut is not found by its words, only by the slug."""
 
 
 def leading_slug(said: Sequence[str], known: Sequence[str]) -> tuple[str, str] | None:
-    """The known slug that a line begins with, as it stands or as the words that make it, and the rest. One
-    word, if that is enough; else as many as possible."""
-    for count in (1, *range(len(said), 1, -1)):
-        slug = slug_of(" ".join(said[:count]))
+    """The known slug that a line begins with, as it stands or as the words that make it, and the rest.
+    Of several the longest: whoever types `billing eu` means no team `billing`."""
+    for count in range(min(len(said), MOST_WORDS), 0, -1):
+        slug = hyphened(" ".join(said[:count]))
         if slug in known:
             return slug, " ".join(said[count:])
     return None

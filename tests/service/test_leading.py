@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from desk import Team, member, open_team, read
 
+from bot.commands import names_on, read_line
 from bot.domain.facts import Seen
 from bot.domain.transition import Told
 from bot.message import Message
 from bot.ports import Command, Person, Profile
 from bot.told import told
 
+LONG = "customer-success-europe-middle-e"
+"""A slug of 32 characters."""
 BOSS: dict[str, Any] = {"name": "Ann", "is_admin": True}
 
 
@@ -220,7 +223,7 @@ async def test_a_name_without_latin_letters_makes_a_team_too() -> None:
 
 async def test_skills_are_given_taken_and_made_by_leads() -> None:
     team = await opened()
-    await team.type("U2", "/presence skill add german", name="Tom")
+    await team.type("U2", "/presence skill add GERMAN", name="Tom")
     assert team.row("Tom").agent.skills == ("german",)
     answer = read(
         await team.type(
@@ -281,3 +284,26 @@ async def test_suggestions_are_those_of_the_kind() -> None:
     assert await team.desk.suggest(person, "presence team join", "team", "b") == [("Billing", "billing")]
     assert await team.desk.suggest(person, "presence skill add", "skill", "") == [("German", "german")]
     assert await team.desk.suggest(person, "presence team create", "name", "b") == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "arguments"),
+    [
+        ("set Maria Lopez away 30m lunch", "presence set", ("Maria Lopez", "away", "30m lunch")),
+        ("SET U1 Available", "presence set", ("U1", "available", "")),
+        ("set away away away", "presence set", ("away", "away", "away")),
+        ("team", "presence team list", ()),
+        ("Team JOIN Billing", "presence team join", ("billing",)),
+        ("team join billing eu @tom", "presence team join", ("billing-eu", "@tom")),
+        ("team join billing Maria Lopez", "presence team join", ("billing", "Maria Lopez")),
+        ("team join customer-success-europe-middle-e east", "presence team join", (LONG, "east")),
+        ("team rename billing eu Billing  AT", "presence team rename", ("billing-eu", "Billing AT")),
+        ("skill add Swiss German U2", "presence skill add", ("Swiss German", "U2")),
+        ("skill add german U2", "presence skill add", ("german", "U2")),
+        ("capacity Maria Lopez 3", "presence capacity", ("Maria Lopez", "3")),
+    ],
+)
+def test_a_line_is_read_by_what_the_command_takes(line: str, name: str, arguments: tuple[str, ...]) -> None:
+    known = ["billing-eu", "billing", LONG]
+    found, given = read_line(f"presence {line}", names_on("slack"), known, ["german"], ["U2", "Tom"])
+    assert (found, tuple(given.values())) == (name, arguments)
