@@ -17,7 +17,7 @@ from bot.asked import Asked, actor_of
 from bot.commands import quoted, spelled
 from bot.config.values import known_zone
 from bot.core import Rollcall
-from bot.domain.agent import Agent
+from bot.domain.agent import Agent, Skill
 from bot.domain.choices import choose_available, choose_away
 from bot.domain.errors import BadInput, Forbidden, NotEnrolled, NotFound
 from bot.domain.facts import Facts
@@ -121,7 +121,7 @@ class Leading:
         if asked.agent is not None:
             return f"lead:{asked.agent.id}", asked.agent.name
         person = asked.command.person
-        by, name = f"lead:{person.platform}:{person.profile.external_id}", person.profile.name
+        by, name = f"lead:{person.platform}:{person.profile.external_id}", person.profile.name or "A lead"
         if await self.core.setting(NAME_OF + by) != name:
             await self.core.put_setting(NAME_OF + by, name)
         return by, name
@@ -163,7 +163,7 @@ class Leading:
             "team.joined",
             {"team": slug},
         )
-        return team_replies.joined(agent, self._team_name(slug), oneself=_oneself(asked, agent))
+        return self._membership(asked, agent, slug)
 
     async def _team_leave(self, asked: Asked) -> Message:
         agent, slug = self._whose(asked), asked.arguments["team"]
@@ -174,7 +174,12 @@ class Leading:
             "team.left",
             {"team": slug},
         )
-        return team_replies.left(agent, self._team_name(slug), oneself=_oneself(asked, agent))
+        return self._membership(asked, agent, slug)
+
+    def _membership(self, asked: Asked, agent: Agent, slug: str) -> Message:
+        """How it now is, also where the change had been delivered before."""
+        reply = team_replies.joined if slug in agent.teams else team_replies.left
+        return reply(agent, self._team_name(slug), oneself=_oneself(asked, agent))
 
     async def _team_create(self, asked: Asked) -> Message:
         typed, actor = asked.arguments["name"], actor_of(asked)
@@ -232,11 +237,13 @@ class Leading:
             "skill.added",
             {"skill": slug},
         )
+        if slug not in agent.skills:
+            return team_replies.unskilled(agent, skill.name, oneself=_oneself(asked, agent))
         return team_replies.skilled(agent, skill, oneself=_oneself(asked, agent), new=known is None)
 
     async def _skill_remove(self, asked: Asked) -> Message:
         agent, slug = self._whose(asked), asked.arguments["skill"]
-        name = next((skill.name for skill in self.core.skills if skill.slug == slug), slug)
+        skill = next((one for one in self.core.skills if one.slug == slug), Skill(slug, slug))
         agent = await self._alter(
             asked,
             agent,
@@ -244,7 +251,9 @@ class Leading:
             "skill.removed",
             {"skill": slug},
         )
-        return team_replies.unskilled(agent, name, oneself=_oneself(asked, agent))
+        if slug in agent.skills:
+            return team_replies.skilled(agent, skill, oneself=_oneself(asked, agent), new=False)
+        return team_replies.unskilled(agent, skill.name, oneself=_oneself(asked, agent))
 
     # --- whom, and how ---
 

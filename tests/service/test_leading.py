@@ -249,6 +249,9 @@ async def test_what_is_delivered_twice_changes_things_once() -> None:
         again = await team.type("U9", f"/presence {line}", **BOSS, delivery=line)
         assert await outbox(team) == before, line
         assert read(again).splitlines()[-1] == read(first).splitlines()[-1], line
+    await team.type("U1", "/presence team join billing", name="Maria")
+    again = await team.type("U9", "/presence team leave billing U1", **BOSS, delivery="team leave billing U1")
+    assert read(again) == "Maria is in the team Billing.", "as things now are"
     await team.type("U9", "/presence capacity U1 7", **BOSS, delivery="c")
     await team.type("U9", "/presence capacity U1 8", **BOSS, delivery="later")
     await team.type("U9", "/presence capacity U1 7", **BOSS, delivery="c")
