@@ -33,7 +33,7 @@ from bot.domain.agent import Agent, Identity
 from bot.domain.facts import CheckIn, Choice, Facts, Intent, Interval, Presence
 from bot.domain.ids import new_id
 from bot.ports import Transaction
-from bot.service import keys, members
+from bot.service import configured, keys
 from storage.database import ensure_schema, open_inline
 
 CONNECTIONS = 16
@@ -114,7 +114,7 @@ async def populate(url: str, config: Config, agents: int) -> list[str]:
             tx.members.add(agent, facts, now)
 
     def work(tx: Transaction) -> tuple[str, str, list[str]]:
-        organization_id = members.prepare(tx, config, now)
+        organization_id = configured.prepare(tx, config, now)
         workspace = tx.members.ensure_workspace(organization_id, "slack", "T1", "Shop", now)
         made = [keys.create(tx, organization_id, f"benchmark {n}", ["read"], now) for n in range(KEYS)]
         return organization_id, workspace.id, made

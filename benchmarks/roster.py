@@ -35,7 +35,7 @@ from bot.domain.presence import Verdict
 from bot.domain.transition import observe
 from bot.ports import Transaction
 from bot.roster import Roster
-from bot.service import members
+from bot.service import configured
 from storage.database import ensure_schema, open_inline
 
 ROUNDS = 5
@@ -300,7 +300,7 @@ async def stored(url: str, count: int) -> Place:
     store = open_inline(url, "normal")
 
     def found(tx: Transaction) -> Place:
-        organization_id = members.prepare(tx, CONFIG, START)
+        organization_id = configured.prepare(tx, CONFIG, START)
         guild = tx.members.ensure_workspace(organization_id, "discord", "1", "Guild", START)
         slack = tx.members.ensure_workspace(organization_id, "slack", "T1", "Slack", START)
         return Place(organization_id, guild.id, slack.id)

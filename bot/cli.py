@@ -133,7 +133,7 @@ def key() -> None:
 def key_create(path: Path | None, name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make a key and print it, alone, on standard output. It is shown this once."""
     from bot.service import keys
-    from bot.service.members import ORGANIZATION
+    from bot.service.configured import ORGANIZATION
 
     lasts = timedelta(days=days) if days else None
 
@@ -151,7 +151,7 @@ def key_create(path: Path | None, name: str, scopes: tuple[str, ...], days: int 
 @CONFIG
 def key_list(path: Path | None) -> None:
     """All keys, without their secrets."""
-    from bot.service.members import ORGANIZATION
+    from bot.service.configured import ORGANIZATION
 
     def look(tx: "Transaction", config: "Config", now: datetime) -> list[str]:
         organization_id = tx.members.organization(ORGANIZATION)
@@ -178,7 +178,7 @@ def _key_line(row: "ApiKey", now: datetime) -> str:
 def key_revoke(path: Path | None, key: str) -> None:
     """Revoke a key at once. KEY is its id, as `key list` shows it, or the key itself."""
     from bot.service import keys
-    from bot.service.members import ORGANIZATION
+    from bot.service.configured import ORGANIZATION
 
     key_id = keys.id_of(key)
     if key_id is None:  # What was typed may hold a secret, so that it is not told.

@@ -11,6 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from bot.domain.errors import BadInput, UnknownCommand
+from bot.domain.parts import around_choice, before_person, leading_slug
 from bot.message import words
 
 
@@ -26,6 +27,13 @@ class Kind(StrEnum):
     AGENT = "agent"
     """A mention, or a name."""
     ZONE = "zone"
+    NEW_SKILL = "new skill"
+    """A skill that is known, or words for a new one."""
+    NAME = "name"
+    """What something shall be called: free words."""
+    CHOICE = "choice"
+    """One of the parameter's `choices`."""
+    NUMBER = "number"
 
 
 class Parameter(Struct, frozen=True):
@@ -36,6 +44,7 @@ class Parameter(Struct, frozen=True):
     help: str
     """At most 100 characters: Discord's limit."""
     required: bool = False
+    choices: tuple[str, ...] = ()
 
 
 class Who(StrEnum):
@@ -52,7 +61,7 @@ class CommandSpec(Struct, frozen=True):
     """A row of the table."""
 
     name: str
-    """How the core calls it: `away`, `presence me`."""
+    """How the core calls it: `away`, `presence me`, `presence team join`."""
     help: str
     """What it does, at most 100 characters."""
     who: Who
@@ -65,6 +74,8 @@ UNTIL = Parameter("until", Kind.TIME, "30m, 14:30, tomorrow 9am: when you come b
 REASON = Parameter("reason", Kind.TEXT, "Why, in your own words; your team sees it")
 TEAM = Parameter("team", Kind.TEAM, "Only this team")
 SKILL = Parameter("skill", Kind.SKILL, "Only agents with this skill")
+THE_TEAM = Parameter("team", Kind.TEAM, "Which team", required=True)
+OR_ANOTHER = Parameter("agent", Kind.AGENT, "Leads: somebody else than yourself")
 
 TABLE: tuple[CommandSpec, ...] = (
     CommandSpec(
@@ -99,6 +110,65 @@ TABLE: tuple[CommandSpec, ...] = (
         "Europe/Berlin",
     ),
     CommandSpec(
+        "presence set",
+        "Leads: set somebody Available or Away; they're told that it was you",
+        Who.LEAD,
+        (
+            Parameter("agent", Kind.AGENT, "Who", required=True),
+            Parameter("presence", Kind.CHOICE, "What they are now", True, ("available", "away")),
+            Parameter("until", Kind.TIME, "30m, 14:30, tomorrow 9am: when their time away ends"),
+            REASON,
+        ),
+        "@agent away [30m] [reason]",
+    ),
+    CommandSpec(
+        "presence capacity",
+        "Leads: how many chats somebody takes at once",
+        Who.LEAD,
+        (
+            Parameter("agent", Kind.AGENT, "Who", required=True),
+            Parameter("chats", Kind.NUMBER, "From 1 to 100", required=True),
+        ),
+        "@agent 3",
+    ),
+    CommandSpec("presence team list", "The teams, and who is in them", Who.ANYONE),
+    CommandSpec("presence team join", "Join a team", Who.ANYONE, (THE_TEAM, OR_ANOTHER), "billing [@agent]"),
+    CommandSpec(
+        "presence team leave", "Leave a team", Who.ANYONE, (THE_TEAM, OR_ANOTHER), "billing [@agent]"
+    ),
+    CommandSpec(
+        "presence team create",
+        "Leads: make a team",
+        Who.LEAD,
+        (Parameter("name", Kind.NAME, "What it is called", required=True),),
+        "Billing EU",
+    ),
+    CommandSpec(
+        "presence team rename",
+        "Leads: call a team something else",
+        Who.LEAD,
+        (THE_TEAM, Parameter("name", Kind.NAME, "What it is called from now on", required=True)),
+        "billing Invoices",
+    ),
+    CommandSpec("presence skill list", "The skills, and who has them", Who.ANYONE),
+    CommandSpec(
+        "presence skill add",
+        "Say that you have a skill",
+        Who.ANYONE,
+        (
+            Parameter("skill", Kind.NEW_SKILL, "Which skill; leads may name a new one", required=True),
+            OR_ANOTHER,
+        ),
+        "german [@agent]",
+    ),
+    CommandSpec(
+        "presence skill remove",
+        "Say that you don't have a skill any more",
+        Who.ANYONE,
+        (Parameter("skill", Kind.SKILL, "Which skill", required=True), OR_ANOTHER),
+        "german [@agent]",
+    ),
+    CommandSpec(
         "presence enrol",
         "Leads: make somebody an agent",
         Who.LEAD,
@@ -115,6 +185,10 @@ TABLE: tuple[CommandSpec, ...] = (
     CommandSpec("presence help", "The commands, and how to say times", Who.ANYONE),
 )
 BY_NAME: Mapping[str, CommandSpec] = {spec.name: spec for spec in TABLE}
+SUBGROUPS = tuple(
+    dict.fromkeys(" ".join(spec.name.split()[:2]) for spec in TABLE if spec.name.count(" ") == 2)
+)
+"""Groups of two levels: `presence team`, with its commands below it."""
 GROUP = "presence"
 """The command below which most others stand; `presence away …` and `presence who …` work too."""
 TOP = ("available", "away", "who")
@@ -139,11 +213,16 @@ def spelled(name: str, names: Mapping[str, str]) -> str:
 
 
 def read_line(
-    typed: str, names: Mapping[str, str], teams: Sequence[str] = (), skills: Sequence[str] = ()
+    typed: str,
+    names: Mapping[str, str],
+    teams: Sequence[str] = (),
+    skills: Sequence[str] = (),
+    people: Sequence[str] = (),
 ) -> tuple[str, dict[str, str]]:
     """A typed line without its slash, `brb 30m lunch`, to the table's name and the arguments.
 
-    `names` as from `names_on`. Raises UnknownCommand, offering the nearest; BadInput where a
+    `names` as from `names_on`; `people`: how those who were mentioned stand in
+    the line. Raises UnknownCommand, offering the nearest; BadInput where a
     team or skill is not known.
     """
     word, _, rest = typed.strip().partition(" ")
@@ -155,8 +234,27 @@ def read_line(
         raise UnknownCommand(f"There is no command `/{quoted(word)}`. {hint}")
     if name == GROUP:
         sub, _, rest = rest.strip().partition(" ")
-        name = _below_group(sub.lower() or "help", names)
-    return name, arguments_of(BY_NAME[name], rest.strip(), teams, skills)
+        sub = sub.lower() or "help"
+        if f"{GROUP} {sub}" in SUBGROUPS:
+            below, _, rest = rest.strip().partition(" ")
+            name = _below_subgroup(f"{GROUP} {sub}", below.lower() or "list", names)
+        else:
+            name = _below_group(sub, names)
+    return name, arguments_of(BY_NAME[name], rest.strip(), teams, skills, people)
+
+
+def _below_subgroup(group: str, sub: str, names: Mapping[str, str]) -> str:
+    name = f"{group} {sub}"
+    if name in BY_NAME:
+        return name
+    subs = [one.rpartition(" ")[2] for one in BY_NAME if one.startswith(f"{group} ")]
+    near, shown = difflib.get_close_matches(sub, subs, n=1), spelled(group, names)
+    hint = (
+        f"Did you mean `{shown} {near[0]}`?"
+        if near
+        else f"There are {', '.join(f'`{one}`' for one in subs)}."
+    )
+    raise UnknownCommand(f"There is no command `{shown} {quoted(sub)}`. {hint}")
 
 
 def _below_group(sub: str, names: Mapping[str, str]) -> str:
@@ -165,7 +263,7 @@ def _below_group(sub: str, names: Mapping[str, str]) -> str:
     name = f"{GROUP} {sub}"
     if name in BY_NAME:
         return name
-    subs = [spec.name.partition(" ")[2] or spec.name for spec in TABLE]
+    subs = list(dict.fromkeys(spec.name.split()[:2][-1] for spec in TABLE))
     near = difflib.get_close_matches(sub, subs, n=1)
     group = f"/{names[GROUP]}"
     hint = f"Did you mean `{group} {near[0]}`?" if near else f"Type `{group} help` for the commands."
@@ -173,18 +271,45 @@ def _below_group(sub: str, names: Mapping[str, str]) -> str:
 
 
 def arguments_of(
-    spec: CommandSpec, text: str, teams: Sequence[str] = (), skills: Sequence[str] = ()
+    spec: CommandSpec,
+    text: str,
+    teams: Sequence[str] = (),
+    skills: Sequence[str] = (),
+    people: Sequence[str] = (),
 ) -> dict[str, str]:
     """The text behind a command to its arguments. A time and a reason stay together, under `until`:
     the grammar of times tells them apart."""
     kinds = [parameter.kind for parameter in spec.parameters]
-    if not text:
+    if not text or not kinds:
         return {}
-    if Kind.TEAM in kinds or Kind.SKILL in kinds:
+    if kinds == [Kind.TEAM, Kind.SKILL]:
         return _teams_and_skills(text, teams, skills)
-    if not kinds:
-        return {}
-    return {spec.parameters[0].name: text}
+    first, behind = spec.parameters[0], spec.parameters[1:]
+    if first.kind in LISTED and behind:
+        known = teams if first.kind is Kind.TEAM else skills
+        slug, rest = _named_first(first, text, known, people)
+        return {first.name: slug, behind[0].name: rest} if rest else {first.name: slug}
+    if Kind.CHOICE in kinds:
+        names = [parameter.name for parameter in spec.parameters]
+        choices = next(one.choices for one in spec.parameters if one.choices)
+        found = around_choice(text, choices)
+        return dict(zip(names, found, strict=False)) if found else {first.name: text}
+    if kinds == [Kind.AGENT, Kind.NUMBER]:
+        who, _, number = text.rpartition(" ")
+        return {first.name: who.strip(), behind[0].name: number} if who else {first.name: number}
+    return {first.name: text}
+
+
+def _named_first(
+    parameter: Parameter, text: str, known: Sequence[str], people: Sequence[str]
+) -> tuple[str, str]:
+    """The team or skill that a line begins with, and the rest. A new skill is whatever stands before a
+    person."""
+    said = text.split()
+    found = leading_slug(said, known)
+    if found is None and parameter.kind is not Kind.NEW_SKILL:
+        raise no_such(parameter.name, said[0], known, seen=False)
+    return found or before_person(said, people)
 
 
 def quoted(typed: str) -> str:
@@ -206,16 +331,21 @@ def _teams_and_skills(text: str, teams: Sequence[str], skills: Sequence[str]) ->
     return given
 
 
-def check_names(arguments: Mapping[str, str], teams: Sequence[str], skills: Sequence[str]) -> None:
-    """Raises BadInput where a field holds a team or skill that is not known."""
-    for key, known in (("team", teams), ("skill", skills)):
+def check_names(
+    arguments: Mapping[str, str], teams: Sequence[str], skills: Sequence[str], spec: CommandSpec | None = None
+) -> None:
+    """Raises BadInput where a field holds a team or skill that is not known, unless `spec` takes new ones."""
+    new = any(parameter.kind is Kind.NEW_SKILL for parameter in spec.parameters) if spec else False
+    seen = spec is None or not any(one.required for one in spec.parameters)
+    for key, known in (("team", teams), ("skill", () if new else skills)):
         given = arguments.get(key)
-        if given and given not in known:
-            raise no_such(key, given, known)
+        if given and given not in known and not (new and key == "skill"):
+            raise no_such(key, given, known, seen=seen)
 
 
-def no_such(what: str, typed: str, known: Sequence[str]) -> BadInput:
-    """The refusal of a team or skill that is not there, with the nearest, or with those that are."""
+def no_such(what: str, typed: str, known: Sequence[str], *, seen: bool = True) -> BadInput:
+    """The refusal of a team or skill that is not there, with the nearest, or with those that are. `seen`:
+    it was asked for to see who is in it."""
     near = difflib.get_close_matches(typed.lower().lstrip("#@"), known, n=1, cutoff=0.75)
     if near:
         hint = f"Did you mean `{near[0]}`?"
@@ -224,7 +354,8 @@ def no_such(what: str, typed: str, known: Sequence[str]) -> BadInput:
         hint = f"There are {', '.join(f'`{name}`' for name in known[:10])}{more}."
     else:
         hint = "None is set up yet."
-    hint += " Leave it out to see everybody."
+    if seen:
+        hint += " Leave it out to see everybody."
     return BadInput(f"There is no {what} `{quoted(typed)}`. {hint}", field=what.partition(" ")[0])
 
 
@@ -235,16 +366,25 @@ WANTED: Mapping[Kind, str] = {
     Kind.SKILL: "a skill",
     Kind.AGENT: "a person",
     Kind.ZONE: "a time zone",
+    Kind.NEW_SKILL: "a skill",
+    Kind.NAME: "a name",
+    Kind.CHOICE: "a choice",
+    Kind.NUMBER: "a number",
 }
+LISTED = (Kind.TEAM, Kind.SKILL, Kind.NEW_SKILL)
+"""Kinds of which there is a list to choose from."""
 
 
 def check(spec: CommandSpec, arguments: Mapping[str, str], names: Mapping[str, str]) -> None:
     """Raises BadInput where a required argument is missing, told by the names commands have there."""
     command = spelled(spec.name, names)
     for parameter in spec.parameters:
-        if parameter.required and not arguments.get(parameter.name, "").strip():
+        given = arguments.get(parameter.name, "").strip()
+        wrong = bool(given and parameter.choices and given not in parameter.choices)
+        if wrong or (parameter.required and not given):
+            offered = " or ".join(f"`{choice}`" for choice in parameter.choices)
             raise BadInput(
-                f"`{command}` needs {WANTED[parameter.kind]} behind it. Type for example "
+                f"`{command}` needs {offered or WANTED[parameter.kind]} behind it. Type for example "
                 f"`{command} {spec.hint}`.",
                 field=parameter.name,
             )

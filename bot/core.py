@@ -20,7 +20,7 @@ from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
 from bot.ports import EVENTS_MARK, RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
 from bot.roster import Roster
-from bot.service import externals, members
+from bot.service import configured, externals, members
 from bot.service.deliveries import is_first
 from bot.sessions import Sessions
 
@@ -69,14 +69,14 @@ class Rollcall:
     async def start(self) -> None:
         """Read everything. What was observed before we stopped is unknown until it is seen again."""
         now = self._clock.now()
-        self.organization_id = await self.store.write(lambda tx: members.prepare(tx, self.config, now))
+        begun = await self.store.write(lambda tx: configured.begin(tx, self.config, now))
+        self.organization_id = begun.organization_id
         self.changes.organization_id = self.organization_id
         organization_id = self.organization_id
         known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
         self.workspaces.update((workspace.id, workspace) for workspace in known)
-        everyone = await self._everyone(now)
-        self.teams = await self.store.read(lambda tx: tx.members.teams(organization_id))
-        self.skills = await self.store.read(lambda tx: tx.members.skills(organization_id))
+        await self.read_lists()
+        everyone = await self._everyone(begun, now)
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
         there = Counter(one.workspace_id for agent, _ in everyone for one in agent.identities)
@@ -88,16 +88,29 @@ class Rollcall:
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
 
-    async def _everyone(self, now: datetime) -> list[tuple[Agent, Facts]]:
-        """Everybody, with the roles, teams and skills that the configuration now gives them, stored in
+    async def read_lists(self) -> None:
+        """The teams and skills as they now are."""
+        organization_id = self.organization_id
+        self.teams, self.skills = await self.store.read(
+            lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
+        )
+
+    async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
+        """Everybody, with what has changed for them in the configuration since the last start, stored in
         transactions of a bearable size."""
         everyone = await self.store.read(lambda tx: list(tx.members.everyone(self.organization_id)))
-        places = members.Places.of(self.config, list(self.workspaces.values()))
-        placed = [(places.given(agent), facts) for agent, facts in everyone]
+        if begun.was == begun.said:
+            return everyone
+        known = list(self.workspaces.values())
+        before = begun.was.places(known) if begun.was is not None else None
+        after = begun.said.places(known)
+        teams, skills = [team.slug for team in self.teams], [skill.slug for skill in self.skills]
+        placed = [(begun.moved(agent, before, after, teams, skills), facts) for agent, facts in everyone]
         moved = [one for (one, _), (was, _) in zip(placed, everyone, strict=True) if one is not was]
-        for begin in range(0, len(moved), BATCH):
-            batch = moved[begin : begin + BATCH]
+        for start in range(0, len(moved), BATCH):
+            batch = moved[start : start + BATCH]
             await self.store.write(partial(members.save_all, batch, "operator", now))
+        await self.store.write(lambda tx: configured.remember(tx, begun, now))
         return placed
 
     async def _tell_restored(self, now: datetime) -> None:

@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
 from bot import admission, explain, replies
+from bot.asked import Asked, actor_of
 from bot.commands import (
     BY_NAME,
     GROUP,
-    CommandSpec,
     Who,
     arguments_of,
     as_typed,
@@ -29,7 +28,6 @@ from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import (
     BadInput,
     Forbidden,
-    NotEnrolled,
     NotFound,
     RollcallError,
     Unavailable,
@@ -39,6 +37,7 @@ from bot.domain.facts import Choice, FeedState, Presence
 from bot.domain.ids import new_id
 from bot.domain.presence import Feeds
 from bot.domain.when import parse_when
+from bot.leading import Leading, author
 from bot.lookup import find_agent, find_zone, suggest
 from bot.message import Message
 from bot.ports import Clock, Command, Person, PersonKind, Profile, Store
@@ -55,7 +54,7 @@ class Dispatcher:
     def __init__(self, core: Rollcall) -> None:
         self.core = core
         self._behind: set[asyncio.Task[None]] = set()
-        self._use_cases: Mapping[str, Callable[[_Asked], Awaitable[Message]]] = {
+        self._use_cases: Mapping[str, Callable[[Asked], Awaitable[Message]]] = {
             "available": self._available,
             "away": self._away,
             "who": self._who,
@@ -66,6 +65,7 @@ class Dispatcher:
             "presence enrol": self._enrol,
             "presence remove": self._remove,
             "presence help": self._help,
+            **Leading(core).use_cases,
         }
 
     async def dispatch(self, command: Command) -> Message:
@@ -104,7 +104,7 @@ class Dispatcher:
         spec = BY_NAME[name]
         check(spec, arguments, names)
         agent = await admission.admit(self.core, command.person, spec)
-        asked = _Asked(command, spec, arguments, names, agent, now)
+        asked = Asked(command, spec, arguments, names, agent, now)
         reply = await self._use_cases[name](asked)
         if agent is not None and spec.who is Who.ANYONE:
             self._renew(agent)
@@ -120,10 +120,11 @@ class Dispatcher:
         teams = [team.slug for team in self.core.teams]
         skills = [skill.slug for skill in self.core.skills]
         if command.text is None:
-            check_names(command.arguments, teams, skills)
+            check_names(command.arguments, teams, skills, BY_NAME.get(command.name))
             return command.name, {key: value for key, value in command.arguments.items() if value}
+        people = [name for one in command.mentioned for name in (one.external_id, one.name)]
         if command.name == GROUP:
-            return read_line(f"{names[GROUP]} {command.text}", names, teams, skills)
+            return read_line(f"{names[GROUP]} {command.text}", names, teams, skills, people)
         return command.name, arguments_of(BY_NAME[command.name], command.text.strip(), teams, skills)
 
     def _renew(self, agent: Agent) -> None:
@@ -159,14 +160,14 @@ class Dispatcher:
             raise NotFound("That agent was removed just now.")
         return row
 
-    def _identity_id(self, asked: "_Asked") -> str:
+    def _identity_id(self, asked: Asked) -> str:
         person = asked.command.person
         known = self.core.roster.identity(person.workspace_id, person.profile.external_id)
         if known is None:
             raise NotFound("That agent was removed just now.")
         return known[1].id
 
-    async def _available(self, asked: "_Asked") -> Message:
+    async def _available(self, asked: Asked) -> Message:
         agent, note, here = asked.needed, asked.arguments.get("note", ""), self._identity_id(asked)
         await self.core.change(
             agent.id,
@@ -179,7 +180,7 @@ class Dispatcher:
         )
         return self._as_it_stands(asked)
 
-    async def _away(self, asked: "_Asked") -> Message:
+    async def _away(self, asked: Asked) -> Message:
         agent = asked.needed
         until, reason = asked.arguments.get("until", ""), asked.arguments.get("reason", "").strip()
         when = parse_when(until, asked.now, agent.zone)
@@ -201,7 +202,7 @@ class Dispatcher:
         )
         return self._as_it_stands(asked)
 
-    async def _off(self, asked: "_Asked") -> Message:
+    async def _off(self, asked: Asked) -> Message:
         agent = asked.needed
         await self.core.change(
             agent.id,
@@ -212,7 +213,7 @@ class Dispatcher:
         )
         return self._as_it_stands(asked)
 
-    def _as_it_stands(self, asked: "_Asked") -> Message:
+    def _as_it_stands(self, asked: Asked) -> Message:
         """The answer to a change: what holds now, also when the change had been delivered before."""
         now = self.core.clock.now()
         row = self._row(asked.needed.id, now)
@@ -224,7 +225,7 @@ class Dispatcher:
         others = self.core.roster.pool(now).available - (row.verdict.presence is Presence.AVAILABLE)
         return replies.available(row, self._feeds, asked.names, others)
 
-    async def _who(self, asked: "_Asked") -> Message:
+    async def _who(self, asked: Asked) -> Message:
         team, skill = asked.arguments.get("team"), asked.arguments.get("skill")
         rows = self.core.roster.rows(asked.now, team, skill)
         in_team = next((one.name for one in self.core.teams if one.slug == team), "")
@@ -241,15 +242,16 @@ class Dispatcher:
         ]
         return replies.who(rows, asked.arguments, title, lost, asked.now)
 
-    async def _me(self, asked: "_Asked") -> Message:
+    async def _me(self, asked: Asked) -> Message:
         agent = asked.needed
         await self.core.change(
             agent.id, lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone)
         )
         row = self._row(agent.id, asked.now)
-        return explain.me(row, self._feeds, self.core.policy, asked.names, asked.now)
+        by = await author(self.core, row)
+        return explain.me(row, self._feeds, self.core.policy, asked.names, asked.now, by)
 
-    async def _why(self, asked: "_Asked") -> Message:
+    async def _why(self, asked: Asked) -> Message:
         named = asked.arguments.get("agent", "")
         agent = (
             find_agent(self.core, asked.command.person.workspace_id, named) if named.strip() else asked.agent
@@ -258,9 +260,10 @@ class Dispatcher:
             raise BadInput(f"Whom do you mean? Type `/{asked.names[GROUP]} why @agent`.", field="agent")
         row, against = self._row(agent.id, asked.now), self.core.roster.why_not(agent.id, asked.now)
         oneself = asked.agent is not None and asked.agent.id == agent.id
-        return explain.why(row, against, asked.names, oneself=oneself)
+        by = await author(self.core, row)
+        return explain.why(row, against, asked.names, oneself=oneself, by=by)
 
-    async def _timezone(self, asked: "_Asked") -> Message:
+    async def _timezone(self, asked: Asked) -> Message:
         agent, zone = asked.needed, find_zone(asked.arguments["zone"])
         await self.core.changes.agent(
             agent.id,
@@ -271,33 +274,27 @@ class Dispatcher:
         self._renew(agent)
         return replies.zone_set(zone, asked.now)
 
-    async def _enrol(self, asked: "_Asked") -> Message:
+    async def _enrol(self, asked: Asked) -> Message:
         profile = self._mentioned(asked, "enrol")
         if profile.kind is not PersonKind.MEMBER:
             raise Forbidden(
                 "Guests, bots and people of other organizations can't be agents. Nobody was enrolled."
             )
         agent = await self.core.enrol(
-            asked.command.person.workspace_id, profile, self._actor(asked), asked.command.delivery
+            asked.command.person.workspace_id, profile, actor_of(asked), asked.command.delivery
         )
         return replies.enrolled(agent.name, asked.names)
 
-    async def _remove(self, asked: "_Asked") -> Message:
+    async def _remove(self, asked: Asked) -> Message:
         workspace_id, named = asked.command.person.workspace_id, asked.arguments["agent"]
         agent = find_agent(self.core, workspace_id, named, exact=True)
-        await self.core.remove(agent, self._actor(asked), asked.command.delivery)
+        await self.core.remove(agent, actor_of(asked), asked.command.delivery)
         return replies.removed(agent.name)
 
-    async def _help(self, asked: "_Asked") -> Message:
+    async def _help(self, asked: Asked) -> Message:
         return replies.help_page(asked.names, admission.is_lead(self.core, asked.command.person, asked.agent))
 
-    def _actor(self, asked: "_Asked") -> str:
-        if asked.agent is not None:
-            return f"agent:{asked.agent.id}"
-        person = asked.command.person
-        return f"person:{person.platform}:{person.profile.external_id}"
-
-    def _mentioned(self, asked: "_Asked", verb: str) -> Profile:
+    def _mentioned(self, asked: Asked, verb: str) -> Profile:
         """The one person whom the command is about; words beside a mention may mean somebody else."""
         wanted = asked.arguments.get("agent", "").strip().strip("<@>")
         for profile in asked.command.mentioned:
@@ -308,24 +305,6 @@ class Dispatcher:
             f"Mention the one person with @ and nothing else, so that I know whom you mean: `{how}`.",
             field="agent",
         )
-
-
-class _Asked(Struct, frozen=True):
-    """A command on its way through its use case."""
-
-    command: Command
-    spec: CommandSpec
-    arguments: Mapping[str, str]
-    names: Mapping[str, str]
-    agent: Agent | None
-    now: datetime
-
-    @property
-    def needed(self) -> Agent:
-        """The agent, for commands that only agents give."""
-        if self.agent is None:
-            raise NotEnrolled("You're not an agent here. A lead can make you one.")
-        return self.agent
 
 
 class Desk(Rollcall):

@@ -30,11 +30,16 @@ IM_HERE = Button("I'm here", "available", style=ButtonStyle.PRIMARY)
 
 
 def me(
-    row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str], now: datetime
+    row: Row,
+    feeds: Mapping[str, Feed],
+    policy: Policy,
+    names: Mapping[str, str],
+    now: datetime,
+    by: str = "",
 ) -> Message:
-    """`/presence me`: how one is seen, why, and what happens next."""
+    """`/presence me`: how one is seen, why, and what happens next. `by`: the lead who set it."""
     presence = row.verdict.presence
-    lines: list[Line] = [("You're ", *_presence(row), "."), *_new_work(row, feeds, names)]
+    lines: list[Line] = [("You're ", *_presence(row, by=by), "."), *_new_work(row, feeds, names)]
     seen = tuple(_seen(row, feeds, now))
     sections = [Section((Strong("What I see"),), seen)] if seen else []
     sections.append(Section((Strong("What happens next"),), tuple(_next(row, feeds, policy, names, now))))
@@ -87,12 +92,14 @@ BECAUSE: Mapping[str, tuple[str, str]] = {
 """Why a presence is as it is, by the verdict's reason: said to the agent, and said of them."""
 
 
-def _presence(row: Row, *, of_them: bool = False) -> Line:
-    """`Away since 9:00, until 9:30: lunch`."""
+def _presence(row: Row, *, of_them: bool = False, by: str = "") -> Line:
+    """`Away since 9:00, until 9:30, set by Ann: lunch`."""
     verdict = row.verdict
     spans: list[Span] = [Strong(LABELS[verdict.presence]), " since ", Moment(row.since, TimeStyle.DATE_TIME)]
     if verdict.presence is Presence.AWAY and row.facts.intent.until_at is not None:
         spans += [", until ", Moment(row.facts.intent.until_at)]
+    if by:
+        spans += [", set by ", Strong(words(by, 60))]
     if verdict.reason in BECAUSE:
         sentence = BECAUSE[verdict.reason][of_them]
         spans.append(": " + sentence.format(platform=platform_name(verdict.source)))
@@ -275,22 +282,26 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
 """What stands against new work, said to the agent and said of them; Offline and Away say it themselves."""
 
 
-def why(row: Row, reasons: Sequence[Reason], names: Mapping[str, str], *, oneself: bool = False) -> Message:
+def why(
+    row: Row, reasons: Sequence[Reason], names: Mapping[str, str], *, oneself: bool = False, by: str = ""
+) -> Message:
     """`/presence why`: every reason against new work, or that there is none; told to the agent
-    themselves (`oneself`), or of them."""
+    themselves (`oneself`), or of them. `by`: the lead who set their presence."""
     name = Strong(words(row.agent.name, 60))
     if not reasons:
         holds = "You hold" if oneself else "They hold"
         load = f" {holds} {row.load} of {row.agent.capacity}." if row.load_known else ""
+        lead: Line = (" Set Available by ", Strong(words(by, 60)), ".") if by else ()
         return Message(
-            ((*(("You",) if oneself else (name,)), " can take a chat now.", load),), tone=Tone.GOOD
+            ((*(("You",) if oneself else (name,)), " can take a chat now.", load, *lead),), tone=Tone.GOOD
         )
     lines: list[Line] = [
         ("You get no new chats just now:",) if oneself else (name, " gets no new chats just now:")
     ]
     for reason in reasons:
         if reason in {Reason.OFFLINE, Reason.AWAY}:
-            line: Line = ("• ", *(("You're ",) if oneself else ()), *_presence(row, of_them=not oneself))
+            said = _presence(row, of_them=not oneself, by=by)
+            line: Line = ("• ", *(("You're ",) if oneself else ()), *said)
         else:
             line = ("• ", REASONS[reason][not oneself])
             if reason is Reason.AT_CAPACITY:

@@ -183,7 +183,7 @@ def suggest(core: Rollcall, command: str, parameter: str, typed: str) -> Sequenc
     kind = next((p.kind for p in spec.parameters if p.name == parameter), None) if spec else None
     if kind is Kind.TEAM:
         pairs = [(team.name, team.slug) for team in core.teams]
-    elif kind is Kind.SKILL:
+    elif kind in (Kind.SKILL, Kind.NEW_SKILL):
         pairs = [(skill.name, skill.slug) for skill in core.skills]
     elif kind is Kind.AGENT:
         names = sorted({agent.name for agent in core.roster.everyone()}, key=str.casefold)

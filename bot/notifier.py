@@ -5,13 +5,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from bot import replies, told
 from bot.core import Rollcall
 from bot.domain.agent import Identity
 from bot.domain.errors import RollcallError
 from bot.domain.transition import Told
 from bot.ports import ChatPlatform, NoticeRow, RetryLater, Undeliverable
 from bot.roster import Row
+from bot.told import told
 
 log = logging.getLogger("rollcall.notices")
 BATCH = 50
@@ -99,9 +99,10 @@ class Notifier:
         """What came of it. Raises RetryLater, and whatever a platform's own faults are."""
         now = self.core.clock.now()
         row = self.core.roster.row(notice.agent_id, now)
-        message = replies.told(Told(notice.told), row) if row is not None else None
+        data = notice.data
         if row is not None and notice.told == Told.SET_BY_PROGRAM:
-            message = told.set_by_program(row, await self._program(row))
+            data = {**data, "by": await self._program(row)}
+        message = told(Told(notice.told), row, data) if row is not None else None
         if row is None or message is None or now > notice.expires_at:
             return "expired"
         for identity in _where(row):

@@ -107,6 +107,8 @@ class NoticeRow(Struct, frozen=True):
     due_at: datetime
     expires_at: datetime
     attempts: int = 0
+    data: Mapping[str, str] = {}
+    """What the message says beyond how things are when it is sent; see `bot.told`."""
 
 
 class Members(Protocol):
@@ -142,6 +144,11 @@ class Members(Protocol):
         ...
 
     def save_skills(self, organization_id: str, skills: Sequence[Skill], now: datetime) -> None: ...
+    def save_team(self, organization_id: str, team: Team, now: datetime) -> None:
+        """One team, new (then the last of the list) or by its slug as it now is; no other is touched."""
+        ...
+
+    def save_skill(self, organization_id: str, skill: Skill, now: datetime) -> None: ...
     def everyone(self, organization_id: str) -> Iterable[tuple[Agent, Facts]]:
         """All agents with their facts, the removed ones left out; a few statements in all."""
         ...

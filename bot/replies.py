@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 from bot.commands import GROUP, NAMES, TABLE, spelled
 from bot.domain.errors import RollcallError
 from bot.domain.facts import Choice, Feed, FeedState, Intent, LinkState, Presence
-from bot.domain.transition import Told
 from bot.message import (
     Button,
     ButtonStyle,
@@ -345,50 +344,4 @@ def broken(request_id: str, names: Mapping[str, str]) -> Message:
             ("If it goes on, tell whoever runs Rollcall: request ", Code(request_id), "."),
         ),
         tone=Tone.PROBLEM,
-    )
-
-
-def told(kind: Told, row: Row) -> Message | None:
-    """A direct message that is owed; None when it no longer makes sense."""
-    presence, check_in = row.verdict.presence, row.facts.check_in
-    if kind is Told.STILL_THERE:
-        if presence is not Presence.AVAILABLE or row.verdict.reachable:
-            return None
-        return Message(
-            (
-                (Strong("Still there?"), " Slack has shown you as away for a while."),
-                ("Without a word from you, you'll be Offline in a few minutes.",),
-            ),
-            buttons=(Button("I'm here", "available", style=ButtonStyle.PRIMARY), Button("I'm away", "away")),
-            tone=Tone.AWAY,
-        )
-    if kind is Told.CHECK_IN_ENDING:
-        if presence is not Presence.AVAILABLE or check_in is None:
-            return None
-        return Message(
-            (
-                (
-                    Strong("Still working?"),
-                    " Without a word from you, you'll be Offline at ",
-                    Moment(check_in.until_at),
-                    ".",
-                ),
-            ),
-            buttons=(Button("Still available", "available", style=ButtonStyle.PRIMARY), SIGN_OFF),
-            tone=Tone.AWAY,
-        )
-    if kind is Told.AWAY_ENDED:
-        if presence is not Presence.AVAILABLE:
-            return None
-        return Message(
-            (("Your time away is over: you're ", Strong("Available"), " again."),),
-            buttons=(Button("30 more minutes", "away", (("until", "30m"),)), SIGN_OFF),
-            tone=Tone.GOOD,
-        )
-    if presence is not Presence.AWAY:
-        return None
-    return Message(
-        (("Welcome back. You're ", Strong("Away"), " until you say otherwise."),),
-        buttons=(IM_AVAILABLE,),
-        tone=Tone.AWAY,
     )

@@ -56,7 +56,7 @@ ADD_AUDIT = Statement(insert(tables.audit).values(named(tables.audit)))
 ADD_NOTICE = Statement(insert(tables.notice).values(named(tables.notice)))
 _notice = [
     tables.notice.c[name]
-    for name in ("id", "organization_id", "agent_id", "told", "due_at", "expires_at", "attempts")
+    for name in ("id", "organization_id", "agent_id", "told", "due_at", "expires_at", "attempts", "data")
 ]
 CLAIM_NOTICES = Statement(
     update(tables.notice)
@@ -225,6 +225,7 @@ class LedgerRows:
             claimed_until=None,
             outcome=None,
             finished_at=None,
+            data=_json(notice.data) if notice.data else None,
         )
 
     def due_notices(self, organization_id: str, now: datetime, limit: int) -> Sequence[NoticeRow]:
@@ -237,8 +238,17 @@ class LedgerRows:
             most=limit,
         )
         found = [
-            NoticeRow(notice_id, organization, agent_id, told, instant(due_at), instant(expires_at), attempts)
-            for notice_id, organization, agent_id, told, due_at, expires_at, attempts in records
+            NoticeRow(
+                notice_id,
+                organization,
+                agent_id,
+                told,
+                instant(due_at),
+                instant(expires_at),
+                attempts,
+                msgspec.json.decode(data, type=dict[str, str]) if data else {},
+            )
+            for notice_id, organization, agent_id, told, due_at, expires_at, attempts, data in records
         ]
         return sorted(found, key=lambda notice: (notice.due_at, notice.id))
 

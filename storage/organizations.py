@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, func, insert, select, update
 
 from bot.domain.agent import Skill, Team, Workspace
 from bot.domain.ids import new_id
@@ -51,7 +51,7 @@ def living(table: Table) -> ColumnElement[bool]:
 
 
 class Lists:
-    """The teams or the skills of an organization: both are lists out of the configuration."""
+    """The teams or the skills of an organization."""
 
     def __init__(self, table: Table, *columns: str) -> None:
         self.table = table
@@ -67,6 +67,12 @@ class Lists:
             .values(archived_at=bindparam("now", type_=table.c.archived_at.type))
         )
         self.put = upsert(table, change=(*columns[1:], "rank", "archived_at"))
+        last = select(func.coalesce(func.max(table.c.rank) + 1, 0)).where(
+            table.c.organization_id == _of_organization
+        )
+        self.put_one = upsert(
+            table, change=(*columns[1:], "archived_at"), found={"rank": last.scalar_subquery()}
+        )
 
     def save(self, sql: Sql, organization_id: str, rows: Sequence[Sequence[str]], now: datetime) -> None:
         """These are the living ones, in this order."""
@@ -81,6 +87,16 @@ class Lists:
                 archived_at=None,
                 **values,
             )
+
+    def save_one(self, sql: Sql, organization_id: str, row: Sequence[str], now: datetime) -> None:
+        """A known one stays where it stands in the list, a new one comes last."""
+        sql.first(
+            self.put_one,
+            organization_id=organization_id,
+            created_at=micros(now),
+            archived_at=None,
+            **dict(zip(self.columns, row, strict=True)),
+        )
 
 
 TEAMS = Lists(tables.team, "slug", "name", "color")
@@ -145,3 +161,11 @@ class OrganizationRows:
     def save_skills(self, organization_id: str, skills: Sequence[Skill], now: datetime) -> None:
         """These are the skills: others are archived."""
         SKILLS.save(self._sql, organization_id, [(skill.slug, skill.name) for skill in skills], now)
+
+    def save_team(self, organization_id: str, team: Team, now: datetime) -> None:
+        """One team, new (then the last of the list) or by its slug as it now is; no other is touched."""
+        TEAMS.save_one(self._sql, organization_id, (team.slug, team.name, team.color), now)
+
+    def save_skill(self, organization_id: str, skill: Skill, now: datetime) -> None:
+        """One skill, as `save_team`."""
+        SKILLS.save_one(self._sql, organization_id, (skill.slug, skill.name), now)

@@ -350,6 +350,8 @@ class Notice(Row, table=True):
     claimed_until: int | None = Field(sa_type=BigInteger)
     outcome: str | None = Field(sa_type=Text)
     finished_at: int | None = Field(sa_type=BigInteger)
+    data: str | None = Field(sa_type=Text)
+    """JSON, flat."""
 
 
 class Delivery(Row, table=True):

@@ -17,7 +17,7 @@ from program_nursery import Born
 
 from bot.config import load_config
 from bot.ports import Transaction
-from bot.service import keys, members
+from bot.service import configured, keys
 from bot.wiring import check_database, open_beside
 
 
@@ -108,7 +108,7 @@ class WholeProgram:
         now = datetime.now(UTC)
 
         def create(tx: Transaction) -> str:
-            return keys.create(tx, members.prepare(tx, config, now), "tests", sorted(keys.SCOPES), now)
+            return keys.create(tx, configured.prepare(tx, config, now), "tests", sorted(keys.SCOPES), now)
 
         try:
             return await store.write(create)

@@ -16,11 +16,12 @@ from prompt_toolkit.patch_stdout import patch_stdout
 
 from adapters.console.render import literal
 from adapters.console.service import OWN, ConsolePlatform, typed_words
-from bot.commands import BY_NAME, GROUP, TOP, Kind
+from bot.commands import BY_NAME, GROUP, LISTED, SUBGROUPS, TOP, Kind
 from bot.message import Message, Strong, Tone
 
 HELP = {"help", "?"}
 LEAVE = {"quit", "exit"}
+UNSUGGESTED = (Kind.TEXT, Kind.TIME, Kind.NAME, Kind.CHOICE, Kind.NUMBER)
 
 
 class Prompt:
@@ -119,6 +120,17 @@ def _logs_above_the_prompt() -> Iterator[None]:
             handler.setStream(before)
 
 
+def _below(group: str) -> Sequence[str]:
+    """The commands directly below a group, and the groups."""
+    return [name for name in (*BY_NAME, *SUBGROUPS) if name.rpartition(" ")[0] == group]
+
+
+def _offered(names: Sequence[str], typed: str) -> Sequence[tuple[str, str, str, int]]:
+    """Commands by the last word of their names, as completions of what was typed of it."""
+    shown = [(name.rpartition(" ")[2], BY_NAME[name].help if name in BY_NAME else "…") for name in names]
+    return [(f"{one} ", one, told, len(typed)) for one, told in shown if one.startswith(typed.lower())]
+
+
 class CommandCompleter(Completer):
     """Completes commands, and what can stand behind them, by what the core suggests."""
 
@@ -149,7 +161,7 @@ class CommandCompleter(Completer):
     def _commands(self) -> Sequence[tuple[str, str]]:
         names = self._console.names
         top = [(names[name], BY_NAME[name].help) for name in TOP]
-        return [*top, (names[GROUP], "me, off, why, timezone, help"), *OWN.items()]
+        return [*top, (names[GROUP], "me, off, why, timezone, team, skill, help"), *OWN.items()]
 
     async def _behind(self, command: str, rest: str) -> Sequence[tuple[str, str, str, int]]:
         """(what is put in, what is shown, its help, how much of `rest` it replaces)."""
@@ -161,18 +173,22 @@ class CommandCompleter(Completer):
         if name == GROUP:
             sub, space, rest = rest.partition(" ")
             if not space:
-                subs = [(spec.name.partition(" ")[2] or spec.name, spec.help) for spec in BY_NAME.values()]
-                return [(f"{one} ", one, told, len(sub)) for one, told in subs if one.startswith(sub.lower())]
+                return _offered([*TOP, *_below(GROUP)], sub)
             name = sub if sub in TOP else f"{GROUP} {sub}"
+            if name in SUBGROUPS:
+                sub, space, rest = rest.partition(" ")
+                if not space:
+                    return _offered(_below(name), sub)
+                name = f"{name} {sub}"
         return await self._arguments(name, rest)
 
     async def _arguments(self, name: str, rest: str) -> Sequence[tuple[str, str, str, int]]:
         spec = BY_NAME.get(name)
         found: list[tuple[str, str, str, int]] = []
         for parameter in spec.parameters if spec is not None else ():
-            if parameter.kind in (Kind.TEXT, Kind.TIME):
+            if parameter.kind in UNSUGGESTED:
                 continue
-            several = parameter.kind in (Kind.TEAM, Kind.SKILL)
+            several = parameter.kind in LISTED or len(spec.parameters if spec else ()) > 1
             typed = rest.rpartition(" ")[2] if several else rest
             told = parameter.kind.value
             for label, value in await self._console.suggest(name, parameter.name, typed.lstrip("@")):

@@ -12,12 +12,15 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.commands import BY_NAME, GROUP, TABLE, TOP, CommandSpec, Kind, Parameter, names_on
+from bot.commands import BY_NAME, GROUP, SUBGROUPS, TABLE, TOP, CommandSpec, Kind, Parameter, names_on
 
-SUBCOMMAND, STRING, USER = 1, 3, 6
+SUBCOMMAND, SUBGROUP, STRING, INTEGER, USER = 1, 2, 3, 4, 6
 LONGEST_TEXT = 500
 """Characters of a typed option. Discord allows 6,000; nobody reads a reason of that length."""
-SUGGESTED = frozenset([Kind.TEAM, Kind.SKILL, Kind.ZONE])
+LARGEST_NUMBER = 1_000_000
+"""Whether a number makes sense, the core says, in a sentence."""
+SUGGESTED = frozenset([Kind.TEAM, Kind.SKILL, Kind.NEW_SKILL, Kind.ZONE])
+GROUP_HELP = {"presence team": "The teams, and who is in them", "presence skill": "Skills, and who has them"}
 MOST_BELOW = 25
 
 Payload = dict[str, Any]
@@ -26,8 +29,16 @@ Payload = dict[str, Any]
 def payload(names: Mapping[str, str] | None = None) -> list[Payload]:
     """All commands as Discord's bulk overwrite takes them, under the configured names."""
     called = names_on("discord", names)
-    below = [BY_NAME[name] for name in TOP] + [spec for spec in TABLE if spec.name.startswith(f"{GROUP} ")]
-    group = [_command(spec, spec.name.rpartition(" ")[2]) | {"type": SUBCOMMAND} for spec in below]
+    below = [BY_NAME[name] for name in TOP] + _directly_below(GROUP)
+    group = [_subcommand(spec) for spec in below] + [
+        {
+            "type": SUBGROUP,
+            "name": name.rpartition(" ")[2],
+            "description": GROUP_HELP[name],
+            "options": [_subcommand(spec) for spec in _directly_below(name)][:MOST_BELOW],
+        }
+        for name in SUBGROUPS
+    ]
     return [_command(BY_NAME[name], called[name]) | {"type": 1} for name in TOP] + [
         {
             "type": 1,
@@ -38,6 +49,14 @@ def payload(names: Mapping[str, str] | None = None) -> list[Payload]:
     ]
 
 
+def _directly_below(group: str) -> list[CommandSpec]:
+    return [spec for spec in TABLE if spec.name.rpartition(" ")[0] == group]
+
+
+def _subcommand(spec: CommandSpec) -> Payload:
+    return _command(spec, spec.name.rpartition(" ")[2]) | {"type": SUBCOMMAND}
+
+
 def _command(spec: CommandSpec, name: str) -> Payload:
     # Discord wants required options first.
     options = sorted(spec.parameters, key=lambda parameter: not parameter.required)
@@ -46,15 +65,19 @@ def _command(spec: CommandSpec, name: str) -> Payload:
 
 def _option(parameter: Parameter) -> Payload:
     option: Payload = {
-        "type": USER if parameter.kind is Kind.AGENT else STRING,
+        "type": {Kind.AGENT: USER, Kind.NUMBER: INTEGER}.get(parameter.kind, STRING),
         "name": parameter.name,
         "description": parameter.help,
         "required": parameter.required,
     }
     if parameter.kind in SUGGESTED:
         option["autocomplete"] = True
-    if option["type"] == STRING:
+    if parameter.choices:
+        option["choices"] = [{"name": choice, "value": choice} for choice in parameter.choices]
+    elif option["type"] == STRING:
         option["max_length"] = LONGEST_TEXT
+    elif option["type"] == INTEGER:
+        option |= {"min_value": 0, "max_value": LARGEST_NUMBER}
     return option
 
 
@@ -74,6 +97,8 @@ class Typed:
             sub = options[0]
             name = sub["name"] if sub["name"] in TOP else f"{GROUP} {sub['name']}"
             options = sub.get("options", [])
+            if sub["type"] == SUBGROUP and options:
+                name, options = f"{name} {options[0]['name']}", options[0].get("options", [])
         self.name = name if name in BY_NAME else ""
         """Empty for a command that is in the table no longer."""
         self.arguments = {option["name"]: str(option.get("value", "")) for option in options}

@@ -171,7 +171,7 @@ class TeamTable(Table):
     slug: Slug
     name: Name
     everyone: bool = False
-    """New agents join it when they are enrolled."""
+    """All join it when this is switched on, new agents when they are enrolled."""
     members: tuple[IdentityName, ...] = ()
 
 

@@ -37,7 +37,7 @@ class Intent(Struct, frozen=True, gc=False):
     choice: Choice
     set_at: datetime
     by: str
-    """`agent`, `lead:<agent id>`, `api:<key id>` or `rule:<which>`."""
+    """`agent`, `lead:<agent id>`, `lead:<platform>:<person>` (no agent), `api:<key id>` or `rule:<which>`."""
     reason: str = ""
     """As the agent typed it."""
     until_at: datetime | None = None

@@ -57,13 +57,14 @@ class Moved(Struct, frozen=True):
 
 
 class Told(StrEnum):
-    """What an agent is told by a direct message, because time or a return brought it about."""
+    """What an agent is told by a direct message, because time, a return or a lead brought it about."""
 
     STILL_THERE = "still_there"
     CHECK_IN_ENDING = "check_in_ending"
     AWAY_ENDED = "away_ended"
     RETURNED = "returned"
     SET_BY_PROGRAM = "set_by_program"
+    SET_BY_LEAD = "set_by_lead"
 
 
 class Notice(Struct, frozen=True):
@@ -71,6 +72,8 @@ class Notice(Struct, frozen=True):
 
     told: Told
     at: datetime
+    by: str = ""
+    """Who brought it about, by name, where somebody did."""
 
 
 Change = Moved | Notice

@@ -1,76 +1,34 @@
-"""Who is an agent: enrolment, profiles, removal, and what the configuration says of teams.
+"""Who is an agent: enrolment, profiles, removal.
 
 Each function is one operation on one transaction.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Self
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.config import Config
 from bot.config.values import known_zone
-from bot.domain.agent import Agent, Identity, Role, Skill, Team, Workspace
+from bot.domain.agent import Agent, Identity, Workspace
 from bot.domain.errors import NotFound
 from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Facts, begin_again, new_agent
 from bot.domain.ids import new_id
 from bot.message import words
 from bot.ports import Profile, Transaction
+from bot.service.configured import Configured
 from bot.service.deliveries import is_first
 
-ORGANIZATION = "default"
-"""The slug of the organization that is served."""
+About = Mapping[str, str | int | bool | None]
 
 
-def _announce(tx: Transaction, agent: Agent, kind: str, actor: str, now: datetime) -> None:
-    tx.ledger.audit(AuditEntry(new_id("aud", now), agent.organization_id, now, actor, kind, agent.id))
-    tx.ledger.events([Event(new_id("evt", now), agent.organization_id, agent.id, kind, now, {})])
-
-
-def prepare(tx: Transaction, config: Config, now: datetime) -> str:
-    """The organization as configured: its row, teams and skills. Answers its id."""
-    organization_id = tx.members.ensure_organization(ORGANIZATION, config.organization.name, now)
-    tx.members.save_teams(organization_id, [Team(team.slug, team.name) for team in config.team], now)
-    tx.members.save_skills(organization_id, [Skill(skill.slug, skill.name) for skill in config.skill], now)
-    return organization_id
-
-
-class Places(Struct, frozen=True):
-    """What the configuration gives to whom. Names are its own, `platform:workspace:person`."""
-
-    spaces: Mapping[str, str]
-    """How a name begins, by the workspace's id."""
-    leads: Set[str]
-    teams: Mapping[str, Set[str] | None]
-    """By slug, who is in it; None: everybody."""
-    skills: Mapping[str, Set[str]]
-
-    @classmethod
-    def of(cls, config: Config, workspaces: Sequence[Workspace]) -> Self:
-        """As the configuration says, in these workspaces."""
-        return cls(
-            {one.id: f"{one.platform}:{one.external_id}:" for one in workspaces},
-            frozenset(config.organization.leads),
-            {team.slug: None if team.everyone else frozenset(team.members) for team in config.team},
-            {skill.slug: frozenset(skill.agents) for skill in config.skill},
-        )
-
-    def given(self, agent: Agent) -> Agent:
-        """The agent with their role, teams and skills; the same one where that is so already."""
-        names = {
-            self.spaces[identity.workspace_id] + identity.external_id
-            for identity in agent.identities
-            if identity.workspace_id in self.spaces
-        }
-        role = Role.AGENT if names.isdisjoint(self.leads) else Role.LEAD
-        teams = tuple(slug for slug, who in self.teams.items() if who is None or not names.isdisjoint(who))
-        skills = tuple(slug for slug, who in self.skills.items() if not names.isdisjoint(who))
-        if (role, teams, skills) == (agent.role, agent.teams, agent.skills):
-            return agent
-        return replace(agent, role=role, teams=teams, skills=skills)
+def _announce(
+    tx: Transaction, agent: Agent, kind: str, actor: str, now: datetime, said: About | None = None
+) -> None:
+    about = said or {}
+    tx.ledger.audit(AuditEntry(new_id("aud", now), agent.organization_id, now, actor, kind, agent.id, about))
+    tx.ledger.events([Event(new_id("evt", now), agent.organization_id, agent.id, kind, now, about)])
 
 
 def enrol(
@@ -107,7 +65,7 @@ def enrol(
     )
     zone = known_zone(profile.zone)
     agent = Agent(agent_id, organization_id, identity.name, zone, identities=(identity,))
-    agent = Places.of(config, tx.members.workspaces(organization_id)).given(agent)
+    agent = Configured.of(config).places(tx.members.workspaces(organization_id)).given(agent)
     facts = new_agent(agent_id, now)
     tx.members.add(agent, facts, now)
     _announce(tx, agent, "agent.enrolled", actor, now)
@@ -132,7 +90,7 @@ def _brought_back(
         if one.workspace_id == workspace.id and one.external_id == profile.external_id
     )
     agent = with_profile(replace(agent, removed=False), identity, profile)
-    agent = Places.of(config, tx.members.workspaces(agent.organization_id)).given(agent)
+    agent = Configured.of(config).places(tx.members.workspaces(agent.organization_id)).given(agent)
     tx.members.save(agent, now)
     begun = begin_again(facts, now)
     _announce(tx, agent, "agent.enrolled", actor, now)
@@ -156,10 +114,17 @@ def with_profile(agent: Agent, identity: Identity, profile: Profile) -> Agent:
     return replace(agent, identities=identities, zone=zone, name=named)
 
 
-def save(tx: Transaction, agent: Agent, actor: str, now: datetime, kind: str = "agent.updated") -> Agent:
-    """Store an agent as changed, with its event and audit row."""
+def save(
+    tx: Transaction,
+    agent: Agent,
+    actor: str,
+    now: datetime,
+    kind: str = "agent.updated",
+    said: About | None = None,
+) -> Agent:
+    """Store an agent as changed, with its event and audit row, which say `said`."""
     tx.members.save(agent, now)
-    _announce(tx, agent, kind, actor, now)
+    _announce(tx, agent, kind, actor, now, said)
     return agent
 
 

@@ -19,6 +19,7 @@ WORTH_TELLING = {
     Told.AWAY_ENDED: timedelta(hours=1),
     Told.RETURNED: timedelta(hours=2),
     Told.SET_BY_PROGRAM: timedelta(hours=8),
+    Told.SET_BY_LEAD: timedelta(hours=8),
 }
 """How long each word is worth saying; later it would only confuse."""
 
@@ -80,6 +81,9 @@ def record(tx: Transaction, organization_id: str, step: Step, now: datetime) -> 
                     change.told.value,
                     now,
                     change.at + WORTH_TELLING[change.told],
+                    data={"by": change.by, "set_at": step.after.intent.set_at.isoformat()}
+                    if change.by
+                    else {},
                 )
             )
     if opened:

@@ -46,7 +46,7 @@ class Shown:
 
 
 class Stage(ABC):
-    """One platform with two people, Maria and Tom, who may be agents, and a channel."""
+    """One platform with two people, Maria and Tom, who may be agents, and a channel. Tom is a lead."""
 
     channel: str
 
@@ -69,6 +69,10 @@ class Stage(ABC):
     @abstractmethod
     async def type(self, person: str, name: str, text: str = "") -> Shown:
         """A command of the table by its own name, such as `away`, with its one line of text."""
+
+    @abstractmethod
+    async def sets_away(self, person: str, about: str, minutes: int, reason: str) -> Shown:
+        """`presence set`: somebody, named as people of the platform name each other, for a while."""
 
     @abstractmethod
     async def click(self, person: str, shown: Shown, label: str) -> Shown: ...
@@ -154,7 +158,8 @@ class DiscordStage(Stage):
             "gateway_url": self.fake.gateway_url,
             "agent_roles": [str(self.role.id)],
         }
-        return Config.model_validate({**TEAM, "discord": discord})
+        leads = [f"discord:{self.guild.id}:{self.external_id('tom')}"]
+        return Config.model_validate({**TEAM, "discord": discord, "organization": {"leads": leads}})
 
     def build(self, config: Config) -> ChatPlatform:
         made = discord_platform(config, self.desk)
@@ -173,6 +178,19 @@ class DiscordStage(Stage):
         if text:
             options = {"available": {"note": text}, "away": {"reason": text}}[name]
         reply = await self.fake.slash(self.people[person], self.guild, name, **options)
+        assert reply.ephemeral, "replies are private"
+        return Shown(reply.text, reply)
+
+    async def sets_away(self, person: str, about: str, minutes: int, reason: str) -> Shown:
+        reply = await self.fake.slash(
+            self.people[person],
+            self.guild,
+            "presence set",
+            agent=self.people[about],
+            presence="away",
+            until=f"{minutes}m",
+            reason=reason,
+        )
         assert reply.ephemeral, "replies are private"
         return Shown(reply.text, reply)
 
@@ -216,7 +234,8 @@ class SlackStage(Stage):
             "app_token": self.fake.app_token,
             "base_url": self.fake.base_url,
         }
-        return Config.model_validate({**TEAM, "slack": slack, "presence": {"slack_away": "absent"}})
+        leads = {"organization": {"leads": [f"slack:T1:{self.ids['tom']}"]}}
+        return Config.model_validate({**TEAM, **leads, "slack": slack, "presence": {"slack_away": "absent"}})
 
     def build(self, config: Config) -> ChatPlatform:
         made = slack_platform(config, self.desk)
@@ -235,6 +254,10 @@ class SlackStage(Stage):
         reply = await self.fake.command(self.ids[person], typed, f"{rest} {text}".strip())
         assert reply.ephemeral, "replies are private"
         return Shown(reply.shown, reply)
+
+    async def sets_away(self, person: str, about: str, minutes: int, reason: str) -> Shown:
+        line = f"set @{about} away {minutes}m {reason}"
+        return await self.type(person, "presence", line)
 
     async def click(self, person: str, shown: Shown, label: str) -> Shown:
         reply = await self.fake.click(self.ids[person], shown.raw, text=label)
@@ -278,7 +301,8 @@ class ConsoleStage(Stage):
 
     def config(self) -> Config:
         people = [{"id": name, "name": name, "zone": "Europe/Berlin"} for name in ("nobody", *PEOPLE)]
-        return Config.model_validate({**TEAM, "platforms": {"console": {"people": people}}})
+        leads = {"organization": {"leads": ["console:local:tom"]}}
+        return Config.model_validate({**TEAM, **leads, "platforms": {"console": {"people": people}}})
 
     def build(self, config: Config) -> ChatPlatform:
         self.console = ConsolePlatform(read_console(config.platforms["console"]), self.desk, self.screen)
@@ -295,6 +319,9 @@ class ConsoleStage(Stage):
     async def type(self, person: str, name: str, text: str = "") -> Shown:
         typed = {"away": "brb", "who": "whosin"}.get(name, name)
         return self._show(person, await self.console.type(person, f"/{typed} {text}"))
+
+    async def sets_away(self, person: str, about: str, minutes: int, reason: str) -> Shown:
+        return await self.type(person, "presence", f"set @{about} away {minutes}m {reason}")
 
     async def click(self, person: str, shown: Shown, label: str) -> Shown:
         number = [button.label for button in shown.raw.buttons].index(label) + 1

@@ -13,6 +13,7 @@ from contracts.platform_stages import Stage, open_stage
 from msgspec.structs import replace
 
 from bot.message import Button, Message, Strong
+from bot.notifier import Notifier
 from bot.ports import Undeliverable
 
 HOSTILE = "\u202e@everyone <!channel> <@1> <@U0MARIA> [x](http://evil.example) **bold** `code`"
@@ -107,3 +108,30 @@ async def test_a_refusal_is_a_message_too(stage: Stage) -> None:
     shown = await stage.type("maria", "away", "lunch")
     assert "signed off" in shown.text
     assert stage.presence("maria") == "offline"
+
+
+async def test_a_lead_sets_somebody_and_both_see_by_whom(stage: Stage) -> None:
+    await stage.type("maria", "available")
+    await stage.type("tom", "available")
+    answer = await stage.sets_away("tom", "maria", 30, "training")
+    assert "maria" in answer.text
+    assert "training" in answer.text
+    assert stage.presence("maria") == "away"
+    assert "tom" in (await stage.type("maria", "presence me")).text
+    notifier = Notifier(stage.desk, {stage.platform.name: stage.platform})
+    assert not await notifier.send_due()
+    assert "tom" in await stage.told_directly("maria", "set you")
+
+
+async def test_only_a_lead_sets_others(stage: Stage) -> None:
+    await stage.type("maria", "available")
+    await stage.type("tom", "available")
+    assert "Only leads" in (await stage.sets_away("maria", "tom", 30, "training")).text
+    assert stage.presence("tom") == "available"
+
+
+async def test_commands_of_two_levels_are_understood(stage: Stage) -> None:
+    await stage.type("maria", "available")
+    for name in ("presence team list", "presence skill list"):
+        shown = await stage.type("maria", name)
+        assert "support" in shown.text or "There is no skill yet" in shown.text

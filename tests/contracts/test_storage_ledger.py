@@ -98,7 +98,8 @@ async def test_a_notice_is_claimed_once_until_its_claim_lapses(store: Store) -> 
     small = await filled(store)
     organization_id = small.organization_id
     first = NoticeRow("ntc_1", organization_id, small.agents[0].id, "returned", START, START + HOUR)
-    second = replace(first, id="ntc_2", due_at=START + MINUTE, agent_id=small.agents[1].id)
+    said = {"by": "Ann \N{BOUQUET} 'quoted' %s"}
+    second = replace(first, id="ntc_2", due_at=START + MINUTE, agent_id=small.agents[1].id, data=said)
     await store.write(lambda tx: tx.ledger.notice(second))
     await store.write(lambda tx: tx.ledger.notice(first))
 

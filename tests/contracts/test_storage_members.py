@@ -140,6 +140,35 @@ async def test_teams_stand_in_the_order_of_the_configuration(store: Store) -> No
     assert everyone[0][0] == turned
 
 
+async def test_one_team_or_skill_is_saved_without_touching_the_others(store: Store) -> None:
+    """A new one is the last of the list, a known one stays where it stands, an archived one lives again."""
+    small = await filled(store)
+    organization_id = small.organization_id
+
+    async def save(team: Team, skill: Skill) -> None:
+        await store.write(lambda tx: tx.members.save_team(organization_id, team, LATER))
+        await store.write(lambda tx: tx.members.save_skill(organization_id, skill, LATER))
+
+    async def listed() -> tuple[list[Team], list[Skill]]:
+        return await store.read(
+            lambda tx: (list(tx.members.teams(organization_id)), list(tx.members.skills(organization_id)))
+        )
+
+    teams, skills = await listed()
+    await save(Team("sales", "Sales"), Skill("french", "French"))
+    assert await listed() == ([*teams, Team("sales", "Sales")], [*skills, Skill("french", "French")])
+    await save(replace(teams[0], name="Helpers", color="#112233"), replace(skills[0], name="Deutsch"))
+    renamed = replace(teams[0], name="Helpers", color="#112233")
+    assert (await listed())[0] == [renamed, *teams[1:], Team("sales", "Sales")]
+    await store.write(lambda tx: tx.members.save_teams(organization_id, [renamed], LATER))
+    assert (await listed())[0] == [renamed]
+    await save(teams[1], skills[1])
+    assert (await listed())[0] == [renamed, teams[1]]
+    other = await store.write(lambda tx: tx.members.ensure_organization("other", "Other", START))
+    await store.write(lambda tx: tx.members.save_team(other, Team("sales", "Theirs"), LATER))
+    assert (await listed())[0] == [renamed, teams[1]]
+
+
 async def test_an_archived_team_leaves_its_agents_and_returns_with_them(store: Store) -> None:
     small = await filled(store)
     both = [Team("support", "Support"), Team("billing", "Billing")]

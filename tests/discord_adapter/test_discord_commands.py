@@ -20,11 +20,15 @@ from bot.ports import Command, PersonKind
 
 def test_every_command_of_the_table_is_registered() -> None:
     registered = {command["name"]: command for command in payload()}
-    below = {option["name"] for option in registered["presence"]["options"]}
+    below = {option["name"]: option for option in registered["presence"]["options"]}
     for spec in TABLE:
-        top, _, sub = spec.name.partition(" ")
-        assert sub in below if sub else top in registered
-    assert {"available", "away", "who"} <= below
+        top, *subs = spec.name.split()
+        there = registered
+        for name in (top, *subs):
+            assert name in there
+            there = {option["name"]: option for option in there[name]["options"]}
+        assert set(there) == {parameter.name for parameter in spec.parameters}
+    assert {"available", "away", "who"} <= set(below)
     assert len(below) <= 25
 
 
@@ -50,6 +54,30 @@ async def test_a_command_carries_who_where_and_what() -> None:
     assert profile.avatar_url.startswith("https://cdn.discordapp.com/")
     assert not profile.is_admin
     assert not profile.may_enrol
+
+
+async def test_a_command_of_two_levels_carries_its_person_and_its_number() -> None:
+    """Discord takes the registration, and its people choose from lists: users, numbers, presences."""
+    core = RecordingCore()
+    async with at_work(core) as (fake, guild, _):
+        maria, tom = fake.add_member(guild, "maria"), fake.add_member(guild, "tom")
+        await fake.slash(maria, guild, "presence team join", team="billing", agent=tom)
+        await fake.slash(maria, guild, "presence capacity", agent=tom, chats=3)
+        await fake.slash(maria, guild, "presence set", agent=tom, presence="away", until="30m")
+        with pytest.raises(ValueError, match="takes one of"):
+            await fake.slash(maria, guild, "presence set", agent=tom, presence="offline")
+        core.suggestions = [("Billing", "billing")]
+        choices = await fake.autocomplete(maria, guild, "presence team leave", "team", "bi")
+        assert choices == [{"name": "Billing", "value": "billing"}]
+        assert fake.violations == []
+    joined, capacity, away = core.commands
+    assert (joined.name, joined.arguments) == (
+        "presence team join",
+        {"team": "billing", "agent": str(tom.id)},
+    )
+    assert [profile.external_id for profile in joined.mentioned] == [str(tom.id)]
+    assert (capacity.name, capacity.arguments) == ("presence capacity", {"agent": str(tom.id), "chats": "3"})
+    assert (away.name, away.arguments["presence"]) == ("presence set", "away")
 
 
 @pytest.mark.parametrize("typed", ["who", "presence who"])

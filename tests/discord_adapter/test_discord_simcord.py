@@ -68,6 +68,20 @@ async def test_commands_are_registered_in_each_guild_once() -> None:
         assert len([call for call in env.http_requests if call.method == "PUT"]) == 2
 
 
+async def test_commands_of_two_levels_can_be_given() -> None:
+    core = recording()
+    async with simulated(core) as (env, _):
+        guild = env.create_guild()
+        channel = guild.create_text_channel("support")
+        await env.settle()
+        maria, tom = guild.add_member(env.create_user("maria")), guild.add_member(env.create_user("tom"))
+        assert {"presence team join", "presence skill list"} <= set(maria.available_commands(channel))
+        await maria.slash(channel, "presence team join", team="billing", agent=tom)
+        await maria.slash(channel, "presence skill list")
+    assert [command.name for command in core.commands] == ["presence team join", "presence skill list"]
+    assert core.commands[0].arguments == {"team": "billing", "agent": str(tom.id)}
+
+
 async def test_an_answer_is_private_and_has_its_colour_and_buttons() -> None:
     core = recording()
     core.answer = lambda command: Message(

@@ -15,7 +15,7 @@ from bot.config import load_config
 from bot.domain.choices import choose_available
 from bot.domain.facts import Policy
 from bot.ports import Profile, Transaction
-from bot.service import members
+from bot.service import configured, members
 from bot.service.presence import Step, record
 from bot.wiring import open_beside
 
@@ -38,7 +38,7 @@ class Consoles:
         at = datetime.now(UTC) - timedelta(minutes=5)
 
         def enrol(tx: Transaction, name: str) -> str:
-            organization_id = members.prepare(tx, config, at)
+            organization_id = configured.prepare(tx, config, at)
             workspace = tx.members.ensure_workspace(organization_id, "slack", "T1", "Shop", at)
             agent, facts = members.enrol(
                 tx, organization_id, workspace, Profile(name, name), config, "operator", at

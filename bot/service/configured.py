@@ -1,0 +1,172 @@
+"""What the configuration says of teams, skills and leads, applied by what has changed in it.
+
+The database owns who is where (`docs/adr/0009-teams.md`): leads change it in chat. The configuration of
+the last start is remembered, and a start applies only the difference.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime
+from typing import Self
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bot.config import Config
+from bot.domain.agent import Agent, Role, Skill, Team, Workspace
+from bot.ports import Transaction
+
+ORGANIZATION = "default"
+"""The slug of the organization that is served."""
+REMEMBERED = "configured"
+"""The organization's setting that holds what the configuration said at the last start, as JSON."""
+
+
+class Listed(Struct, frozen=True):
+    """A team or a skill of the configuration."""
+
+    name: str
+    members: tuple[str, ...] = ()
+    """As the configuration names people, `platform:workspace:person`."""
+    everyone: bool = False
+
+
+class Places(Struct, frozen=True):
+    """What the configuration gives to whom."""
+
+    spaces: Mapping[str, str]
+    """How a person's name begins, by the workspace's id."""
+    leads: Set[str]
+    teams: Mapping[str, Set[str] | None]
+    """By slug, who is in it; None: everybody."""
+    skills: Mapping[str, Set[str]]
+
+    def given(self, agent: Agent) -> Agent:
+        """The agent with their role, teams and skills; the same one where that is so already."""
+        names = {
+            self.spaces[identity.workspace_id] + identity.external_id
+            for identity in agent.identities
+            if identity.workspace_id in self.spaces
+        }
+        role = Role.AGENT if names.isdisjoint(self.leads) else Role.LEAD
+        teams = tuple(slug for slug, who in self.teams.items() if who is None or not names.isdisjoint(who))
+        skills = tuple(slug for slug, who in self.skills.items() if not names.isdisjoint(who))
+        if (role, teams, skills) == (agent.role, agent.teams, agent.skills):
+            return agent
+        return replace(agent, role=role, teams=teams, skills=skills)
+
+
+class Configured(Struct, frozen=True):
+    """The part of a configuration that says who is where."""
+
+    leads: tuple[str, ...] = ()
+    teams: Mapping[str, Listed] = {}
+    """By slug, in order."""
+    skills: Mapping[str, Listed] = {}
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """What a configuration says."""
+        return cls(
+            config.organization.leads,
+            {team.slug: Listed(team.name, team.members, team.everyone) for team in config.team},
+            {skill.slug: Listed(skill.name, skill.agents) for skill in config.skill},
+        )
+
+    def places(self, workspaces: Sequence[Workspace]) -> Places:
+        """What it gives to whom in these workspaces."""
+        return Places(
+            {one.id: f"{one.platform}:{one.external_id}:" for one in workspaces},
+            frozenset(self.leads),
+            {slug: None if one.everyone else frozenset(one.members) for slug, one in self.teams.items()},
+            {slug: frozenset(one.members) for slug, one in self.skills.items()},
+        )
+
+
+class Beginning(Struct, frozen=True):
+    """A start: what is to be applied to agents, after the lists themselves."""
+
+    organization_id: str
+    was: Configured | None
+    """At the last start; None: nothing is remembered, and the configuration holds in full."""
+    said: Configured
+    fresh: Set[str]
+    """Teams that were not there before: they have the members that the configuration names, and no
+    others who may have been in one of that name long ago."""
+    fresh_skills: Set[str]
+
+    def moved(
+        self, agent: Agent, before: Places | None, after: Places, teams: Sequence[str], skills: Sequence[str]
+    ) -> Agent:
+        """The agent with what has changed for them; the same one where nothing has. `teams`, `skills`:
+        the lists, in whose order theirs stand."""
+        new = after.given(agent)
+        if before is None:
+            return new
+        old = before.given(agent)
+        role = agent.role if old.role is new.role else new.role
+        in_teams = _merged(agent.teams, old.teams, new.teams, self.fresh, teams)
+        with_skills = _merged(agent.skills, old.skills, new.skills, self.fresh_skills, skills)
+        if (role, in_teams, with_skills) == (agent.role, agent.teams, agent.skills):
+            return agent
+        return replace(agent, role=role, teams=in_teams, skills=with_skills)
+
+
+def _merged(
+    has: Sequence[str], old: Sequence[str], new: Sequence[str], fresh: Set[str], order: Sequence[str]
+) -> tuple[str, ...]:
+    """What somebody has, with what the configuration newly gives and without what it takes back."""
+    kept = (set(has) - fresh) | (set(new) - set(old)) | (set(new) & fresh)
+    kept -= set(old) - set(new)
+    return tuple(slug for slug in order if slug in kept)
+
+
+def begin(tx: Transaction, config: Config, now: datetime) -> Beginning:
+    """The organization's row, and the lists of teams and skills, with what has changed in the
+    configuration since the last start. What that means for agents is the caller's, and then `remember`."""
+    organization_id = tx.members.ensure_organization(ORGANIZATION, config.organization.name, now)
+    kept, said = tx.ledger.setting(organization_id, REMEMBERED), Configured.of(config)
+    was = msgspec.json.decode(kept, type=Configured) if kept else None
+    teams = {team.slug: team for team in tx.members.teams(organization_id)}
+    skills = {skill.slug: skill for skill in tx.members.skills(organization_id)}
+    named = _names(was.teams if was else None, said.teams, {slug: team.name for slug, team in teams.items()})
+    wanted = [Team(slug, name, teams[slug].color if slug in teams else "") for slug, name in named.items()]
+    if wanted != list(teams.values()):
+        tx.members.save_teams(organization_id, wanted, now)
+    named = _names(
+        was.skills if was else None, said.skills, {slug: skill.name for slug, skill in skills.items()}
+    )
+    known = [Skill(slug, name) for slug, name in named.items()]
+    if known != list(skills.values()):
+        tx.members.save_skills(organization_id, known, now)
+    fresh = frozenset(said.teams) - frozenset(teams)
+    return Beginning(organization_id, was, said, fresh, frozenset(said.skills) - frozenset(skills))
+
+
+def _names(
+    was: Mapping[str, Listed] | None, said: Mapping[str, Listed], there: Mapping[str, str]
+) -> dict[str, str]:
+    """Slug → name of all that there shall be: the configuration's, in its order, then what was made in
+    chat. A name changes where the configuration's has."""
+    if was is None:
+        return {slug: one.name for slug, one in said.items()}
+    names: dict[str, str] = {}
+    for slug, one in said.items():
+        same = slug in was and was[slug].name == one.name
+        names[slug] = there.get(slug, one.name) if same else one.name
+    for slug, name in there.items():
+        if slug not in was:
+            names.setdefault(slug, name)
+    return names
+
+
+def remember(tx: Transaction, begun: Beginning, now: datetime) -> None:
+    """All of it has been applied: the next start begins from here."""
+    if begun.was != begun.said:
+        kept = msgspec.json.encode(begun.said).decode()
+        tx.ledger.put_setting(begun.organization_id, REMEMBERED, kept, now)
+
+
+def prepare(tx: Transaction, config: Config, now: datetime) -> str:
+    """The organization as configured: its row, teams and skills. Answers its id."""
+    return begin(tx, config, now).organization_id
