@@ -138,12 +138,8 @@ def judge(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Verdict:
                 holds = sure = True
                 firm = firm or now <= idle_from(link, facts) + policy.idle_routable
             continue
-        if link.beat_at is not None:
-            if state is DISCONNECTED:
-                continue
-            ends = lease_ends(link, feed, policy)
-            if ends is not None and now > ends:
-                continue
+        if link.beat_at is not None and state is DISCONNECTED:
+            continue
         since = blind_since(link, feed)
         trust_ends = since + feed.trust
         if state is not DISCONNECTED and now <= since + policy.unobserved:

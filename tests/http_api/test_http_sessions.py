@@ -161,6 +161,19 @@ async def test_a_renewal_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         assert await presence(at, ann) == ("available", True)
 
 
+async def test_reading_an_agent_again_forgets_no_heartbeat() -> None:
+    """What is stored of a session is older than what is known of it."""
+    async with house() as at:
+        ann = await connected(at)
+        await beat(at, ann)
+        for _ in range(4):
+            await passes(at, 15)
+            await beat(at, ann)
+        await at.core.changes.refresh(ann.id)
+        await passes(at, 30)
+        assert await presence(at, ann) == ("available", True)
+
+
 async def test_a_restart_in_the_middle_of_a_lease_ends_nothing() -> None:
     """The program was away for ten minutes: unconfirmed, then known again by the next heartbeat; another
     agent's console never comes back, and has its whole lease from when we are there again."""
