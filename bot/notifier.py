@@ -5,11 +5,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from bot import replies
+from bot import link_replies, replies
 from bot.core import Rollcall
 from bot.domain.agent import Identity
 from bot.domain.errors import RollcallError
 from bot.domain.transition import Told
+from bot.message import Message
 from bot.ports import ChatPlatform, NoticeRow, RetryLater, Undeliverable
 from bot.roster import Row
 
@@ -99,10 +100,11 @@ class Notifier:
         """What came of it. Raises RetryLater, and whatever a platform's own faults are."""
         now = self.core.clock.now()
         row = self.core.roster.row(notice.agent_id, now)
-        message = replies.told(Told(notice.told), row) if row is not None else None
+        told, _, only = notice.told.partition(":")
+        message = _message(Told(told), row, only) if row is not None else None
         if row is None or message is None or now > notice.expires_at:
             return "expired"
-        for identity in _where(row):
+        for identity in _where(row, only):
             platform = self.platforms.get(identity.platform)
             workspace = self.core.workspaces.get(identity.workspace_id)
             if platform is None or workspace is None:
@@ -117,9 +119,16 @@ class Notifier:
         return "unreachable"
 
 
-def _where(row: Row) -> Sequence[Identity]:
-    """Identities to try: where the agent last checked in first."""
+def _message(told: Told, row: Row, only: str) -> Message | None:
+    """What to say; `only`: the one account that it is said to."""
+    return link_replies.told(told, row, only) if only else replies.told(told, row)
+
+
+def _where(row: Row, only: str) -> Sequence[Identity]:
+    """Identities to try: where the agent last checked in first; or `only` one."""
     check_in = row.facts.check_in
     last = check_in.identity_id if check_in is not None else ""
-    present = [identity for identity in row.agent.identities if identity.present]
+    present = [
+        identity for identity in row.agent.identities if identity.present and only in ("", identity.id)
+    ]
     return sorted(present, key=lambda identity: identity.id != last)

@@ -62,6 +62,8 @@ class Told(StrEnum):
     CHECK_IN_ENDING = "check_in_ending"
     AWAY_ENDED = "away_ended"
     RETURNED = "returned"
+    LINKED = "linked"
+    UNLINKED = "unlinked"
 
 
 class Notice(Struct, frozen=True):

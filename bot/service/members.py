@@ -18,14 +18,15 @@ from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Facts, begin_again, new_agent
 from bot.domain.ids import new_id
 from bot.message import words
-from bot.ports import Profile, Transaction
+from bot.ports import Person, Profile, Transaction
 from bot.service.deliveries import is_first
 
 ORGANIZATION = "default"
 """The slug of the organization that is served."""
 
 
-def _announce(tx: Transaction, agent: Agent, kind: str, actor: str, now: datetime) -> None:
+def announce(tx: Transaction, agent: Agent, kind: str, actor: str, now: datetime) -> None:
+    """Tell the audit and other programs of a change of somebody."""
     tx.ledger.audit(AuditEntry(new_id("aud", now), agent.organization_id, now, actor, kind, agent.id))
     tx.ledger.events([Event(new_id("evt", now), agent.organization_id, agent.id, kind, now, {})])
 
@@ -73,6 +74,20 @@ class Places(Struct, frozen=True):
         return replace(agent, role=role, teams=teams, skills=skills)
 
 
+def identity_of(person: Person, now: datetime) -> Identity:
+    """A new account of somebody's, as the platform describes them."""
+    profile = person.profile
+    return Identity(
+        new_id("idn", now),
+        person.workspace_id,
+        person.platform,
+        profile.external_id,
+        words(profile.name) or profile.external_id,
+        profile.avatar_url,
+        profile.is_admin,
+    )
+
+
 def enrol(
     tx: Transaction,
     organization_id: str,
@@ -96,21 +111,13 @@ def enrol(
             return known, facts
         return _brought_back(tx, known, facts, workspace, profile, config, actor, now)
     agent_id = new_id("agt", now)
-    identity = Identity(
-        new_id("idn", now),
-        workspace.id,
-        workspace.platform,
-        profile.external_id,
-        words(profile.name) or profile.external_id,
-        profile.avatar_url,
-        profile.is_admin,
-    )
+    identity = identity_of(Person(workspace.id, workspace.platform, profile), now)
     zone = known_zone(profile.zone)
     agent = Agent(agent_id, organization_id, identity.name, zone, identities=(identity,))
     agent = Places.of(config, tx.members.workspaces(organization_id)).given(agent)
     facts = new_agent(agent_id, now)
     tx.members.add(agent, facts, now)
-    _announce(tx, agent, "agent.enrolled", actor, now)
+    announce(tx, agent, "agent.enrolled", actor, now)
     return agent, facts
 
 
@@ -135,7 +142,7 @@ def _brought_back(
     agent = Places.of(config, tx.members.workspaces(agent.organization_id)).given(agent)
     tx.members.save(agent, now)
     begun = begin_again(facts, now)
-    _announce(tx, agent, "agent.enrolled", actor, now)
+    announce(tx, agent, "agent.enrolled", actor, now)
     return agent, tx.presence.save(facts, begun, [begun.interval])
 
 
@@ -159,7 +166,7 @@ def with_profile(agent: Agent, identity: Identity, profile: Profile) -> Agent:
 def save(tx: Transaction, agent: Agent, actor: str, now: datetime, kind: str = "agent.updated") -> Agent:
     """Store an agent as changed, with its event and audit row."""
     tx.members.save(agent, now)
-    _announce(tx, agent, kind, actor, now)
+    announce(tx, agent, kind, actor, now)
     return agent
 
 
