@@ -3,8 +3,10 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
-from zoneinfo import available_timezones
+from importlib.resources import files
+from zoneinfo import ZoneInfo, available_timezones
 
 from bot.commands import BY_NAME, Kind, quoted
 from bot.config.values import NO_ZONES
@@ -22,13 +24,20 @@ ABBREVIATIONS: Mapping[str, tuple[str, ...]] = {
     "eest": ("Europe/Helsinki", "Europe/Athens"),
     "msk": ("Europe/Moscow",),
     "et": ("America/New_York",),
+    "est": ("America/New_York",),
+    "eastern": ("America/New_York",),
     "edt": ("America/New_York",),
     "ct": ("America/Chicago",),
+    "central": ("America/Chicago",),
     "cst": ("America/Chicago", "Asia/Shanghai"),
     "cdt": ("America/Chicago",),
     "mt": ("America/Denver",),
+    "mst": ("America/Denver", "America/Phoenix"),
+    "mountain": ("America/Denver",),
     "mdt": ("America/Denver",),
     "pt": ("America/Los_Angeles",),
+    "pacific": ("America/Los_Angeles",),
+    "hst": ("Pacific/Honolulu",),
     "pst": ("America/Los_Angeles", "Asia/Manila"),
     "pdt": ("America/Los_Angeles",),
     "brt": ("America/Sao_Paulo",),
@@ -44,7 +53,17 @@ ABBREVIATIONS: Mapping[str, tuple[str, ...]] = {
     "nzst": ("Pacific/Auckland",),
     "nzdt": ("Pacific/Auckland",),
 }
-"""Where people write such a zone; those that are IANA names themselves are not among them."""
+"""Where people write such a zone. `EST`, `MST` and `HST` are IANA names too, and an hour off in summer."""
+CITIES: Mapping[str, str] = {
+    "beijing": "Asia/Shanghai",
+    "delhi": "Asia/Kolkata",
+    "mumbai": "Asia/Kolkata",
+    "new_delhi": "Asia/Kolkata",
+    "nyc": "America/New_York",
+    "san_francisco": "America/Los_Angeles",
+    "usa": "US",
+}
+"""What people type for places whose zone bears another name; a country stands by its code."""
 ALL_YEAR: Mapping[int, str] = {
     -660: "Pacific/Pago_Pago",
     -600: "Pacific/Honolulu",
@@ -80,6 +99,9 @@ ALL_YEAR: Mapping[int, str] = {
     840: "Pacific/Kiritimati",
 }
 """Minutes ahead of UTC, and a city whose clocks are so far ahead in every season."""
+_SEASONS = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
+"""Zones of a country that are alike at both are offered once; which year is looked at matters little."""
+_BEHIND_UTC = re.compile(r"Etc/GMT([+-])(\d{1,2})", re.IGNORECASE | re.ASCII)
 _OFFSET = re.compile(r"(?:utc|gmt)?\s*([+-])\s*(\d{1,2})(?::?(\d\d))?", re.IGNORECASE | re.ASCII)
 
 
@@ -92,7 +114,37 @@ def zones() -> tuple[str, ...]:
 @cache
 def _places() -> tuple[str, ...]:
     """The zones that are offered. `Etc/GMT+2` is two hours *behind* UTC, and never what is meant."""
-    return tuple(zone for zone in zones() if not re.match(r"Etc/|GMT[+-]?\d", zone))
+    odd = re.compile(r"Etc/|GMT[+-]?\d")
+    return tuple(zone for zone in zones() if not odd.match(zone) and zone.lower() not in ABBREVIATIONS)
+
+
+@cache
+def _countries() -> Mapping[str, Sequence[str]]:
+    """The zones of every country, by its name and its code in small letters: `uk`, `gb`, `britain`.
+
+    From the zone database's own tables; of zones that are alike, the one which that puts foremost.
+    """
+    foremost = {row[2] for row in _rows("zonenow.tab")}
+    alike: dict[str, dict[object, str]] = {}
+    for code, _, zone, *_ in _rows("zone.tab"):
+        clocks = tuple(at.astimezone(ZoneInfo(zone)).utcoffset() for at in _SEASONS)
+        known = alike.setdefault(code, {})
+        known[clocks] = zone if zone in foremost else known.get(clocks, zone)
+    found: dict[str, Sequence[str]] = {}
+    for code, country in _rows("iso3166.tab"):
+        here = tuple(alike.get(code, {}).values())
+        name, _, which = country.lower().removesuffix(")").partition(" (")
+        for called in (code.lower(), f"{which} {name}".strip()):  # "south korea"
+            found.setdefault(called.replace(" ", "_"), here)
+        if which:  # "Britain (UK)" is both; and there are two Koreas
+            found.setdefault(which, here)
+            found[name] = (*found.get(name, ()), *here)
+    return found
+
+
+def _rows(table: str) -> list[list[str]]:
+    text = (files("tzdata.zoneinfo") / table).read_text(encoding="utf-8")
+    return [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
 
 
 def find_agent(core: Rollcall, workspace_id: str, named: str, *, exact: bool = False) -> Agent:
@@ -147,10 +199,17 @@ def suggest(core: Rollcall, command: str, parameter: str, typed: str) -> Sequenc
 
 
 def near_zones(typed: str) -> list[str]:
-    """Zones that what was typed may mean: an abbreviation, a city, or a slip of the finger."""
-    city = typed.strip().lower().replace(" ", "_").rpartition("/")[2]
+    """Zones that what was typed may mean: an abbreviation, a city, a country, or a slip of the finger."""
+    place = typed.strip().lower().replace(" ", "_")
+    place = re.sub(r"(_(standard|daylight|summer))?_time$", "", place)
+    city = place.rpartition("/")[2]
     if city in ABBREVIATIONS:
         return list(ABBREVIATIONS[city])
+    meant = CITIES.get(city, place)
+    if "/" in meant and city in CITIES:
+        return [meant]
+    if meant.lower() in _countries():
+        return list(_countries()[meant.lower()])
     by_city: dict[str, str] = {}
     for zone in _places():
         if "/" in zone:
@@ -162,22 +221,24 @@ def find_zone(typed: str) -> str:
     """The IANA name of a zone as typed, whatever its case. Raises BadInput, offering the nearest."""
     by_lower = {zone.lower(): zone for zone in zones()}
     zone = by_lower.get(typed.strip().lower().replace(" ", "_"))
-    if zone is not None:
+    behind = _BEHIND_UTC.fullmatch(typed.strip())
+    if behind and behind[2] != "0":
+        raise BadInput(_offset_refused(typed, "+" if behind[1] == "-" else "-", behind[2]), field="zone")
+    if zone is not None and zone.lower() not in ABBREVIATIONS:
         return zone
     offset = _OFFSET.fullmatch(typed.strip())
     if offset:
-        raise BadInput(_offset_refused(typed, offset), field="zone")
-    near = near_zones(typed)
+        raise BadInput(_offset_refused(typed, *offset.groups(default="0")), field="zone")
+    near = [f"`{zone}`" for zone in near_zones(typed)]
     if near:
-        hint = f"Did you mean {' or '.join(f'`{zone}`' for zone in near)}?"
+        hint = f"Did you mean {' or '.join(filter(None, [', '.join(near[:-1]), near[-1]]))}?"
     else:
         hint = "Type a continent and a large city near you, as in `/presence timezone Europe/Berlin`."
     raise BadInput(f"I don't know the time zone `{quoted(typed)}`. {hint}", field="zone")
 
 
-def _offset_refused(typed: str, offset: re.Match[str]) -> str:
+def _offset_refused(typed: str, sign: str, hours: str, minutes: str = "0") -> str:
     """An offset is none for long where clocks change, and its sign is read both ways."""
-    sign, hours, minutes = offset.groups(default="0")
     city = ALL_YEAR.get((int(hours) * 60 + int(minutes)) * (-1 if sign == "-" else 1))
     there = f"`/presence timezone {city}`, which is at that offset all year" if city else ""
     return (

@@ -60,11 +60,15 @@ def _missing(key: Column[Any], other: Column[Any]) -> Statement:
     return Statement(select(key).select_from(joined).where(other.is_(None)).order_by(key))
 
 
-def _merged_into_nobody() -> Statement:
-    other = agent.alias("other")
-    joined = agent.outerjoin(other, other.c.id == agent.c.merged_into)
-    gone = and_(agent.c.merged_into.is_not(None), other.c.id.is_(None))
-    return Statement(select(agent.c.id).select_from(joined).where(gone).order_by(agent.c.id))
+def _half_merged() -> Statement:
+    """Merged, and yet there, or with an account left, or into nobody."""
+    into = agent.alias("into")
+    joined = agent.outerjoin(identity, identity.c.agent_id == agent.c.id).outerjoin(
+        into, into.c.id == agent.c.merged_into
+    )
+    wrong = or_(agent.c.removed.is_(False), identity.c.id.is_not(None), into.c.id.is_(None))
+    found = select(agent.c.id).select_from(joined).where(agent.c.merged_into.is_not(None), wrong)
+    return Statement(found.distinct().order_by(agent.c.id))
 
 
 def _strays() -> Statement:
@@ -92,20 +96,7 @@ RULES = (
             .where(link.c.agent_id != identity.c.agent_id)
         ),
     ),
-    Rule(
-        "who became part of another agent is removed, and has no account left",
-        Statement(
-            select(agent.c.id)
-            .select_from(agent.outerjoin(identity, identity.c.agent_id == agent.c.id))
-            .where(
-                agent.c.merged_into.is_not(None),
-                or_(agent.c.removed.is_(False), identity.c.id.is_not(None)),
-            )
-            .distinct()
-            .order_by(agent.c.id)
-        ),
-    ),
-    Rule("each agent goes on in one who is there", _merged_into_nobody()),
+    Rule("who became part of another agent is gone, and that one is known", _half_merged()),
     Rule(
         "the next event comes after all events",
         Statement(

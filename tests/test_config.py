@@ -348,12 +348,13 @@ def test_names_are_checked_against_what_commands_are_called_by_default() -> None
             {"http": {"rate_per_minute": 0}},
             "http.rate_per_minute: must be a whole number of at least 1, such as",
         ),
-        ({"http": {"enabled": "maybe"}}, "http.enabled: must be true or false, such as true."),
+        ({"http": {"enabled": "maybe"}}, "http.enabled: must be true or false."),
         ({"http": {"host": ""}}, 'http.host: must be given, not empty, such as "127.0.0.1".'),
         (
             {"log": {"level": "loud"}},
-            'log.level: must be "debug", "info", "warning" or "error", such as "info".',
+            'log.level: must be "debug", "info", "warning" or "error".',
         ),
+        ({"slack": {**SLACK, "mode": "carrier pigeon"}}, 'slack.mode: must be "socket" or "http".'),
         ({"organization": {"name": ""}}, "organization.name: must be text of 1 to 80 characters, such as "),
         ({"discord": {"token": "x", "guilds": [1]}}, "discord.guilds.0: must be an id in quotes, such as "),
         (

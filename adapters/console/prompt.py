@@ -92,7 +92,9 @@ class Prompt:
             who = ", ".join(console.people)
             console.show(_said(f"Whom do you want to be? /as and one of: {who}.", Tone.PROBLEM))
             return
-        console.show(Message((("You're ", Strong(console.people[found].name), " now."),)))
+        zone = console.zone(found)
+        there = f" now, in {zone.key}, where it is {console.core.clock.now().astimezone(zone):%H:%M}."
+        console.show(Message((("You're ", Strong(console.people[found].name), there),)))
         await console.sit_down(found)
 
 

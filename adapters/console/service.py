@@ -172,6 +172,8 @@ class ConsolePlatform:
     def _unknown(self, word: str) -> Message:
         if word.lower() in OWN:
             return _problem(f"/{word} is for the one at the prompt.")
+        if word.lower() in self.names:  # what Discord and the documents call it
+            return _problem(f"There is no command /{word}. Did you mean /{self.names[word.lower()]}?")
         try:
             read_line(word, {**self.names, **{own: own for own in OWN}})
         except UnknownCommand as problem:

@@ -14,12 +14,16 @@ import discord
 from adapters.discord.commands import digest, payload
 from adapters.discord.connection import Connection
 from adapters.discord.feeds import Feeds
+from adapters.discord.guild_feed import Stage
 from adapters.discord.rest import UNANSWERED, in_short
 from bot.domain.errors import RollcallError
 from bot.ports import Core
 
 log = logging.getLogger("rollcall.discord")
 LONGEST_PAUSE = 60.0
+REFUSED_EACH = 0.2
+"""Seconds of pause for each guild, where that is longer: 10,000 refusals in 10 min bar the machine's
+address, and in each of the 2,500 guilds that one connection serves they may come."""
 
 
 class Registration:
@@ -33,10 +37,14 @@ class Registration:
         self._commands = payload(names)
         self._invite = invite
         self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._forbidden: set[int] = set()
+        """Guilds of which people were told that Rollcall may not register there."""
 
     def begin(self, connection: Connection, guild: discord.Guild) -> None:
         """Register the commands in a guild, if they are not those that it has; tried until it is done."""
         self.give_up(guild)
+        # The feed, which begins anew as well, takes the banner away.
+        self._forbidden.discard(guild.id)
         task = asyncio.create_task(self._register(connection, guild), name=f"discord commands {guild.id}")
         self._under_way[guild.id] = task
 
@@ -55,7 +63,10 @@ class Registration:
         pause = 1.0
         while not connection.is_closed():
             try:
-                await self._try(connection, guild)
+                if await self._try(connection, guild):
+                    return
+                # A bot that is invited with commands where it is already comes by no GUILD_CREATE.
+                pause = max(LONGEST_PAUSE, REFUSED_EACH * len(self._under_way))
             except discord.LoginFailure:
                 return
             except discord.RateLimited as limit:
@@ -69,31 +80,41 @@ class Registration:
             except Exception:
                 log.exception("registering commands in %s failed", guild.id)
                 pause = LONGEST_PAUSE
-            else:
-                return
             await self._core.clock.sleep(pause)
 
-    async def _try(self, connection: Connection, guild: discord.Guild) -> None:
-        """200 commands a day may be new in a guild, so those that are there are let be."""
+    async def _try(self, connection: Connection, guild: discord.Guild) -> bool:
+        """Whether it is done, and not forbidden. 200 commands a day may be new in a guild, so those that are
+        there are let be."""
         application_id, setting = connection.application_id, f"discord.commands.{guild.id}"
         if application_id is None:
-            return
+            return True
         ourselves = guild.get_member(connection.user.id) if connection.user is not None else None
         stay = ourselves.joined_at if ourselves is not None else None
         wanted = f"{application_id}:{digest(self._commands)}:{stay}"
         if await self._core.setting(setting) == wanted:
-            return
+            return True
         try:
             await connection.http.bulk_upsert_guild_commands(application_id, guild.id, self._commands)
         except discord.Forbidden:
-            workspace = await self._core.workspace("discord", str(guild.id), guild.name)
-            # The feed's beginning clears the guild's banner, so it comes first.
-            await self._feeds.of(guild).settled()
-            self._core.report(
-                "discord",
-                workspace.id,
-                f"Rollcall may not register its commands in the Discord server {guild.name}. "
-                f"Invite it again, with commands: {self._invite(guild.id)}",
-            )
-        else:
-            await self._core.put_setting(setting, wanted)
+            if guild.id not in self._forbidden:
+                await self._tell(
+                    guild,
+                    f"Rollcall may not register its commands in the Discord server {guild.name}. Invite it "
+                    f"again, with commands, and they are there within minutes: {self._invite(guild.id)}",
+                )
+                self._forbidden.add(guild.id)
+            return False
+        if guild.id in self._forbidden:
+            await self._tell(guild, None)
+            self._forbidden.discard(guild.id)
+        await self._core.put_setting(setting, wanted)
+        return True
+
+    async def _tell(self, guild: discord.Guild, trouble: str | None) -> None:
+        """The guild's banner, unless its feed has one that says more: of an outage or a removal."""
+        workspace = await self._core.workspace("discord", str(guild.id), guild.name)
+        feed = self._feeds.of(guild)
+        # The feed's beginning clears the guild's banner, so it comes first.
+        await feed.settled()
+        if feed.stage is not Stage.DOWN:
+            self._core.report("discord", workspace.id, trouble)

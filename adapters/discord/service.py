@@ -41,6 +41,8 @@ ANSWER_WITHIN, LEAVE_WITHIN = 2.5, 2.0
 less than what the program has for leaving (bot/wiring.py)."""
 LOSSES_TOLD = 3
 """Attempts in a row that must fail before people are told; Discord ends connections every few hours."""
+SOON = 5.0
+"""Seconds until a message is tried again while a client connects, which takes a moment only."""
 UNREACHABLE = frozenset([50007, 50278, 50033, 10013, 10003, 10004, 50001, 50013])
 """Closed direct messages, no mutual server, unknown recipient, user, channel or server, no access, no
 permission."""
@@ -313,7 +315,8 @@ class DiscordService:
         connection = self._connection
         # A client stays here after its end, until the next one takes its place.
         if connection is None or connection.is_closed() or not connection.established:
-            raise RetryLater
+            lasting = self._troubles.keys() & {"stopped", "reach", "budget"}
+            raise RetryLater(None if lasting else SOON)
         return connection
 
     async def _say(

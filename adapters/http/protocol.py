@@ -14,7 +14,13 @@ HEAD_WITHIN = 10.0
 """Seconds in which the head of a request must have come, once the connection or the head has begun."""
 REST_WITHIN = 10.0
 """Seconds in which the rest of a body must have come that is dropped, because it was answered already."""
+READ_WITHIN = 30.0
+"""Seconds in which what was answered must have been read, once the system's own buffers are full of it."""
 LARGEST_HEAD = 32 * 1024
+PIECE = 4096
+"""Bytes the parser is given at once: it does not tell where in them a message ended and a head began."""
+NO_FIELDS = 64
+"""Bytes of a head beside its address and fields: method, version, ends of lines."""
 MOST_WAITING = 100
 """Requests on one connection that were sent before the one ahead of them was answered."""
 MOST_CONNECTIONS = 10_000
@@ -31,19 +37,23 @@ def most_connections() -> int:
 
 
 class Protocol(HttpToolsProtocol):
-    """httptools with bounds on the head of a request, in size and in time, and problems as errors."""
+    """httptools with bounds on the head of a request, in size and in time, on how long an answer may wait
+    to be read, and problems as errors."""
 
     _head = 0
-    """Bytes that have come of a head that is not complete."""
+    """Bytes that have come of a head that is not complete, with those before it in its first piece."""
     _fields = 0
     """Bytes of the address and header fields that were read, trailers too."""
     _rest = 0
     """Bytes of a request that came after its answer."""
     _patience: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is closed, and one too many at once."""
         super().connection_made(transport)
+        # `pause_writing` comes with the first byte the system does not take: also closing waits for those.
+        transport.set_write_buffer_limits(high=0)
         if len(self.connections) > most_connections():
             sentence = "Rollcall has as many connections as it can keep. Close idle ones, or try again."
             self._refuse(Problem("unavailable", sentence, headers=[(b"retry-after", TRY_AGAIN)]))
@@ -53,21 +63,36 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._be_patient_no_longer()
+        self._was_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Answers wait to be read. No key is needed to let them wait, so it is not for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(READ_WITHIN, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """All that was answered is on its way."""
+        self._was_read()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """A head is kept in memory until it is complete: see how much there is of it, and since when."""
+        if len(data) > PIECE:
+            for begin in range(0, len(data), PIECE):
+                if not self.transport.is_closing():
+                    self.data_received(data[begin : begin + PIECE])
+            return
         super().data_received(data)
         cycle = self.cycle
         if cycle is not None and cycle.scope is self.scope:
-            self._head = 0
             if cycle.response_complete:
                 self._came_after_the_answer(len(data), cycle.more_body)
             elif self._patience is not None:
                 self._be_patient_no_longer()
             return
         self._head += len(data)
-        if self._head > LARGEST_HEAD:
+        if self._head > LARGEST_HEAD + NO_FIELDS + PIECE:
             self._refuse(_too_large())
         elif self._patience is None:
             self._patience = self.loop.call_later(HEAD_WITHIN, self._head_is_late)
@@ -79,7 +104,9 @@ class Protocol(HttpToolsProtocol):
             self._refuse(Problem("bad_request", sentence))
             raise ValueError("too many requests at once")
         super().on_message_begin()
-        self._fields = self._rest = 0
+        self._head = self._fields = self._rest = 0
+        if self._patience is not None:
+            self._be_patient_no_longer()
 
     def on_url(self, url: bytes) -> None:
         """The address, or the next piece of it."""
@@ -139,6 +166,11 @@ class Protocol(HttpToolsProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _was_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _head_is_late(self) -> None:
         self._patience = None

@@ -30,7 +30,7 @@ from bot.ports import AsgiApp, Core, RetryLater
 
 CALL = aiohttp.ClientTimeout(total=10)
 LAST_WORDS = 3.0
-"""Seconds for answers under way when we are told to stop."""
+"""Seconds for answers under way, and for events that were acknowledged, when we are told to stop."""
 REFRESH_PAUSE = 3.0
 """Seconds between two profiles looked up again: users.info is Tier 4, 100 a minute."""
 REFRESH_AGAIN = 12 * 3600.0
@@ -91,6 +91,7 @@ class SlackPlatform:
                 await self._end(tasks, socket)
                 await self._stopped()
             finally:
+                self._events.leave()
                 await self._end(tasks, socket)
                 self._session = self._client.session = None
 
@@ -99,7 +100,7 @@ class SlackPlatform:
         if socket is not None:
             socket.leave()
         try:
-            await self._incoming.drain(LAST_WORDS)
+            await asyncio.gather(self._incoming.drain(LAST_WORDS), self._events.drain(LAST_WORDS))
         finally:
             for task in tasks:
                 task.cancel()

@@ -53,9 +53,13 @@ class Events:
         self._core = core
         self._house = house
         self._queue: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(WAITING)
+        self._worker: asyncio.Task[Any] | None = None
+        self._leaving = False
 
     def take(self, body: Mapping[str, Any]) -> bool:
-        """False where there is no room: Slack shall deliver it again."""
+        """False where there is no room, or nobody would come to it: Slack shall deliver it again."""
+        if self._leaving:
+            return False
         try:
             self._queue.put_nowait(body)
         except asyncio.QueueFull:
@@ -64,8 +68,31 @@ class Events:
 
     async def work_off(self) -> None:
         """Act on events until cancelled, whatever comes of one. Raises TokenDead."""
+        self._worker, self._leaving = asyncio.current_task(), False
         while True:
-            await self._act_on(await self._queue.get())
+            body = await self._queue.get()
+            try:
+                await self._act_on(body)
+            finally:
+                self._queue.task_done()
+
+    def leave(self) -> None:
+        """Take nothing from now on, until `work_off` begins again."""
+        self._leaving = True
+
+    async def drain(self, within: float) -> None:
+        """Wait until what was taken is acted on, so many seconds at most: Slack does not deliver again what
+        it was told that we have."""
+        worker = self._worker
+        if worker is None or worker.done():
+            return
+        acted = asyncio.ensure_future(self._queue.join())
+        try:
+            await asyncio.wait({acted, worker}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            if not acted.done():
+                log.warning("Events from Slack are left undone: at least %s", self._queue.qsize() + 1)
+        finally:
+            acted.cancel()
 
     async def _act_on(self, body: Mapping[str, Any]) -> None:
         key = f"slack:event:{body.get('event_id')}"

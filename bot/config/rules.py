@@ -59,7 +59,9 @@ def rule(problem: ErrorDetails, field: FieldInfo | None) -> str:
     if kind == "value_error":
         return problem["msg"].removeprefix("Value error, ")
     told = _must(kind, problem.get("ctx", {}), field)
-    example = example_of(field) or (told.split()[0].rstrip(",") if kind in ("literal_error", "enum") else "")
+    # A rule that lists all there is needs no example.
+    listed = kind in ("literal_error", "enum") or kind.startswith("bool")
+    example = "" if listed else example_of(field)
     return f"must be {told}, such as {example}" if example else f"must be {told}"
 
 

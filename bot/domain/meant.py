@@ -13,11 +13,14 @@ START_OF_DAY = time(9, 0)
 """What a day without a clock time means: `until monday` ends when the working day starts."""
 _LEADS = ("until", "span", "roughly", "other", "tilde")
 _CLOCK = ("hour", "digits", "word")
+_IN_FULL = ("minute", "meridiem", "oclock", "spoken", "ish", "twelve", "part_today")
 _CALENDAR = ("day", *_CLOCK)
 _SPOKEN = {"half": 30, "quarter": 15, "five": 5, "ten": 10, "twenty": 20}
-_BETWEEN = re.compile(r"[\s,;()–-]*(?:(?:and|then|or)\s+)?", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,;()/+&~–-]*(?:(?:and|then|or)\s+)?", re.IGNORECASE)
 _RUNS_ON = re.compile(r",?\s+(\w+)")
-_BREAK = re.compile(rf"\s+{PAUSE}\b", re.IGNORECASE)
+_GOES_ON = re.compile(rf"\s+{PAUSE}\b|,\s|\s+(?:with|at|from|after|max|tops)\b|\s+[(–—-]", re.IGNORECASE)
+"""What stands behind a length that is somebody's own, as in `a quick 10 min break`, `1h (max)`."""
+_STARTS = ("at", "from", "after", "@")
 _HOUR_FOLLOWS = re.compile(
     r",?\s+(?:(?:at|by|around|about|@)\b|(?:@\s?)?\d|(?:after|before|lunch|lunchtime|noon)\b)", re.IGNORECASE
 )
@@ -31,6 +34,7 @@ def times(typed: str) -> list[Match]:
     first, last = words.span() if words else (0, 0)
     found = [match for match in PHRASE.finditer(typed) if holds(match, "length", "vague", *_CALENDAR)]
     sure = {match for match in found if _is_time(match, match.start() <= first, match.end() >= last)}
+    sure |= _starts_of_lengths(found, sure)
     dayless = any(holds(match, *_CLOCK) and not day_of(match) for match in sure)
     meant = []
     for here, match in enumerate(found):
@@ -50,6 +54,19 @@ def _touch(one: Match, other: Match) -> bool:
     return len(between) < 20 and _BETWEEN.fullmatch(between) is not None
 
 
+def _starts_of_lengths(found: list[Match], sure: set[Match]) -> set[Match]:
+    """What says when a length begins, as in `lunch at 16:00 for 30m`: two times, not one from now."""
+    lengths = [here for here, match in enumerate(found) if match in sure and match["length"]]
+    starts = set()
+    for here, match in enumerate(found if lengths else ()):
+        if (match["other"] or "").lower() in _STARTS and holds(match, "hour", "digits"):
+            behind = here > lengths[0] and not _runs_on(match)  # "30m after 2 meetings" counts them
+            before = any(near in sure and _touch(match, near) for near in found[here + 1 : here + 2])
+            if _exact(match) or behind or before:
+                starts.add(match)
+    return starts
+
+
 def holds(match: Match, *parts: str) -> bool:
     """Whether any of these parts was typed."""
     return any(match[part] for part in parts)
@@ -57,7 +74,9 @@ def holds(match: Match, *parts: str) -> bool:
 
 def _exact(match: Match) -> bool:
     """Whether it can be nothing but a time: a length with its unit, a clock time in full."""
-    return holds(match, "length", "minute", "meridiem", "oclock", "spoken", "ish", "twelve", "part_today")
+    return holds(
+        match, "length", "date", "minute", "meridiem", "oclock", "spoken", "ish", "twelve", "part_today"
+    )
 
 
 def bare(match: Match) -> bool:
@@ -84,17 +103,19 @@ def _is_time(match: Match, head: bool, tail: bool) -> bool:
     if day_of(match) == "today" and not holds(match, *_CLOCK):
         return False
     if match["length"] and not match["until"] and not match["span"]:
-        return head or tail or bool(_BREAK.match(match.string, match.end()))  # "a quick 10 min break"
+        if holds(match, "a_week", "a_day"):  # "twice a week", "a day trip"
+            return alone or (head and following == "off")
+        return head or tail or bool(_GOES_ON.match(match.string, match.end()))
     if holds(match, "roughly", "tilde", "vague"):
         return alone or bool(match["vague"] and match["until"])
     if match["span"]:
         number = match["hour"] and not match["day"] and bare(match)
-        ends = tail or not following or bool(_BREAK.match(match.string, match.end()))
+        ends = tail or not following or bool(_GOES_ON.match(match.string, match.end()))
         return holds(match, "length", "back_in") or bool(number and ends) or (alone and _exact(match))
     led = match["until"] or (match["day"] and head)
     if bare(match) and led and not holds(match, "at", "day_behind"):
         # "until 9 tickets are closed" counts them; "until 9 lunch" is asked back.
-        return bool(match["day"] and match["until"]) or not following.endswith("s")
+        return bool(match["range"] or (match["day"] and match["until"])) or not following.endswith("s")
     if match["until"]:
         return True
     if alone:
@@ -111,15 +132,19 @@ def unclear(match: Match) -> str | None:
     clock, part, day = holds(match, *_CLOCK), part_of(match), day_of(match)
     if match["vague"]:
         return "Type a length, a clock time or a day, as in `2h`, `until 17:00` or `until monday 9:00`."
-    if holds(match, "few", "least", "or_two"):
+    if holds(match, "few", "least", "and_more"):
         return "Type one length, as in `10m` or `1h 30m`."
-    if match["zone"]:
+    if holds(match, "next_week", "next_week_behind"):
+        return "Type how far ahead it is, as in `8 days`."
+    if holds(match, "zone", "zone_behind"):
         return "Type it as your own clocks show it, without a zone, as in `until 14:30`."
     if match["length"]:
         return _unclear_length(match)
     if holds(match, "span", "other", "roughly", "tilde", "after") or (match["h_unit"] and not match["until"]):
         return "Type `until 14:30` for a clock, `1h 30m` for a length."
-    if match["dot"] and 1 <= int(match["minute"]) <= 12:  # "20.06." is a date
+    if may_be := _date_with_a_point(match):
+        return may_be
+    if match["range"] or (match["to_second"] or ":00") != ":00":
         return "Type the time in full, as in `until 17:00` or `until monday 9:00`."
     if bare(match) and _runs_on(match) and not holds(match, "at", "day_behind"):
         return "Type the time in full, as in `until 17:00` or `until monday 9:00`."
@@ -136,6 +161,17 @@ def unclear(match: Match) -> str | None:
         minute = match["minute"] or "00"
         return f"Type `{day} {number + 12}:{minute}` or `{day} {number:02}:{minute}`."
     return None
+
+
+def _date_with_a_point(match: Match) -> str | None:
+    """`20.06` is a date to many, `14.10` and `14.30` are clock times; `20.10.` is a date again."""
+    if match["sep"] != "." or holds(match, "at", "meridiem"):
+        return None
+    if not 1 <= int(match["minute"]) <= (12 if match["dot"] else 9):
+        return None
+    shown = clock_of(match)
+    clock = f"`{f'until {day_of(match)}'.strip()} {shown:%H:%M}` for a clock, or " if shown else ""
+    return f"Type {clock}a day, as in `until monday 9:00`."
 
 
 def _unclear_length(match: Match) -> str | None:
@@ -155,7 +191,8 @@ def _unclear_length(match: Match) -> str | None:
 
 def part_of(match: Match) -> str:
     """The part of the day that was named, or nothing."""
-    return (match["part"] or match["part_behind"] or match["part_today"] or "").lower()
+    named = (match["part"] or match["part_behind"] or match["part_today"] or "").lower()
+    return {"am": "morning", "pm": "afternoon"}.get(named, named)
 
 
 def clock_of(match: Match) -> time | None:

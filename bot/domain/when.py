@@ -92,7 +92,9 @@ def parse_when(
     if not found:
         return When(None, text.strip())
     match = found[0]
-    if len(found) > 1 or match["range"] or (match["day"] and match["day_behind"]):
+    if len(found) > 1 or (match["range"] and not bare(match)) or (match["day"] and match["day_behind"]):
+        if date := next((m for m in found if m["date"]), None):
+            _refuse(date, text, unclear(date) or "")
         both = " and ".join(_quoted(m) for m in found[:2])
         raise BadTime(
             f"{both}: that is more than one time. Type when you come back, as in `lunch 30m`.", text
@@ -125,6 +127,7 @@ def _length(match: Match, text: str) -> timedelta:
     # A million of any unit is far too long already, and a longer number would overflow.
     minutes = sum(min(amount(match[unit]), 1e6) * size for unit, size in _UNITS.items() if match[unit])
     minutes += rest + 60 * bool(match["an_hour"]) + bool(match["a_minute"])
+    minutes += _UNITS["weeks"] * bool(match["a_week"]) + _UNITS["days"] * bool(match["a_day"])
     minutes += 30 * (bool(match["half_more"]) + bool(match["and_half"]))
     if match["share"]:
         minutes = _SHARES[re.split(r"[\s-]", match["share"].lower())[0]]
@@ -198,7 +201,8 @@ def _what_to_type_instead(match: Match, here: ZonedDateTime, clock: time) -> str
 
 def _quoted(match: Match) -> str:
     """The time as it was read, short and on one line."""
-    return f"`{' '.join(match[0].strip('()').split())[:40]}`"
+    typed = match[0][1:-1] if match["open"] else match[0]
+    return f"`{' '.join(typed.split())[:40]}`"
 
 
 def _refuse(match: Match, text: str, instead: str) -> NoReturn:
@@ -213,5 +217,10 @@ def _refuse_number(given: str, text: str) -> NoReturn:
         )
     if not given.strip("0.,"):
         raise BadTime(f"The time `{given}` must be at least a minute, as in `30m` or `1h 30m`.", text)
+    if re.fullmatch(r"(?:[01]\d|2[0-3])[0-5]\d", given):
+        clock = f"`until {given[:2]}:{given[2:]}`"
+        raise BadTime(
+            f"The time `{given}` is unclear. Type {clock} for a clock, or a length such as `30m`.", text
+        )
     unit = "`{0}h` for hours" if set(given) & set(".,") else "`{0}m` for minutes"
     raise BadTime(f"The time `{given}` has no unit. Type {unit.format(given)}, or `until 14:30`.", text)

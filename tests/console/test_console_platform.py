@@ -135,6 +135,8 @@ async def test_a_button_is_pressed_by_its_number() -> None:
     ("typed", "answer"),
     [
         ("/availble", "There is no command /availble. Did you mean /available?"),
+        ("/away 30m", "There is no command /away. Did you mean /brb?"),
+        ("/Who", "There is no command /Who. Did you mean /whosin?"),
         ("/quit now", "/quit is for the one at the prompt."),
         ("/xyzzy", "There is no command /xyzzy. Type /presence help for the commands."),
     ],

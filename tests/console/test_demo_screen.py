@@ -53,7 +53,7 @@ def test_an_agents_day_at_the_prompt(terminal: Terminal, tmp_path: Path) -> None
     terminal.type("/as ma" + TAB)
     terminal.wait_for("› /as maria$")
     terminal.type(ENTER)
-    terminal.wait_for(r"▌ You're Maria now\.$")
+    terminal.wait_for(r"▌ You're Maria now, in Europe/Madrid, where it is \d\d:\d\d\.$")
     terminal.enter("/presence me")
     terminal.wait_for(r"▌ Time zone Europe/Madrid \(\d\d:\d\d there\)")
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from bot.message import Button, Message, Strong
 from bot.ports import Undeliverable
 
-HOSTILE = "@everyone <!channel> <@1> <@U0MARIA> [x](http://evil.example) **bold** `code` \u202eoverride"
+HOSTILE = "\u202e@everyone <!channel> <@1> <@U0MARIA> [x](http://evil.example) **bold** `code`"
 
 
 @pytest.fixture(params=["discord", "slack", "console"])

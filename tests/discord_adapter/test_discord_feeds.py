@@ -133,7 +133,7 @@ async def test_row_9_what_changed_before_a_new_session_is_asked_for() -> None:
             await core.until(
                 lambda: core.feed(guild).seen[str(always.id)][0] == epoch + 1, "who did not change, too"
             )
-            assert core.clock.monotonic() < SWEEP_EVERY, "asked at once, not with the next sweep"
+            assert core.clock.monotonic() < SWEEP_EVERY, "asked with the new session, not with the next sweep"
         assert fake.violations == []
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from discord_adapter.house import HurriedClock, RecordingCore, asking, at_work, running
+from discord_adapter.house import HurriedClock, RecordingCore, asking, at_work, running, table
 from fakes.discord_server import FakeDiscord
 
 from adapters.discord.invite import application_id_of, invite_url
+from adapters.discord.service import DiscordService
 from bot.domain.agent import Identity, Workspace
 from bot.message import Message
 from bot.ports import RetryLater, Undeliverable
@@ -76,14 +77,44 @@ async def test_a_message_is_posted_in_a_channel_and_pings_nobody() -> None:
             await service.post("general", asking())
 
 
-async def test_before_it_is_connected_messages_wait() -> None:
+async def test_while_it_connects_messages_wait_for_seconds_only() -> None:
+    """A summary that is due at the start else waits as long as for a Discord that is away."""
     core = RecordingCore()
+    async with FakeDiscord() as fake:
+        channel = f"{fake.add_guild('Acme').id}/1"
+        with pytest.raises(RetryLater) as later:
+            await DiscordService(table(fake), core).post(channel, asking())
+        assert later.value.after == 5
+        fake.refuse_connections(1)
+        async with running(fake, core) as service:
+            await core.until(lambda: service._connection is not None and core.identifies > 0, "a client")
+            with pytest.raises(RetryLater) as later:
+                await service.post(channel, asking())
+            assert later.value.after == 5
+
+
+async def test_while_discord_is_away_messages_wait_as_usual() -> None:
+    core = RecordingCore(HurriedClock(200))
     async with FakeDiscord() as fake:
         guild = fake.add_guild("Acme")
         fake.refuse_connections(1000)
         async with running(fake, core) as service:
-            with pytest.raises(RetryLater):
+            await core.until(lambda: None in core.banners, "the banner that Discord is away")
+            with pytest.raises(RetryLater) as later:
                 await service.post(f"{guild.id}/1", asking())
+            assert later.value.after is None
+
+
+async def test_after_a_refused_token_messages_wait_as_usual() -> None:
+    core = RecordingCore()
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        fake.unauthorized()
+        async with running(fake, core) as service:
+            await core.until(lambda: None in core.banners, "the banner about the token")
+            with pytest.raises(RetryLater) as later:
+                await service.post(f"{guild.id}/1", asking())
+            assert later.value.after is None
 
 
 async def test_between_two_clients_messages_wait() -> None:

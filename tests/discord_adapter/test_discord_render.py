@@ -95,6 +95,12 @@ def test_row_28_nothing_a_person_typed_leaves_its_place_in_a_message(nasty: str)
     assert embed.description.count("\n") <= 4
 
 
+def test_row_28_what_is_shown_as_code_ends_where_its_words_end() -> None:
+    """A back-tick of somebody's own would end it, and the rest be read as mark-up."""
+    embed = embed_of(Message(lines=((Code("a` **b** `c"), "."),)))
+    assert embed.description == "`a\u02cb **b** \u02cbc`."
+
+
 spans: st.SearchStrategy[Span] = st.one_of(
     st.text(max_size=300),
     st.sampled_from(NASTY),

@@ -72,8 +72,9 @@ def test_the_document_has_every_kind_of_row_and_every_code() -> None:
 # Beyond the document
 
 NO_TIMES = """
-from 16:30|since 14:30|by 30m|dinner after 19:00|won 25:99|ratio 16:9|14:30:00|30m-lunch|call/30m|x30m
+from 16:30|since 14:30|by 30m|dinner after 19:00|won 25:99|ratio 16:9|30m-lunch|call/30m|x30m
 30ms|30mm|until lunch|until|back|for|in|+|-5|for 30 customers|in 2025|until today|today
+twice a week|a day trip
 until tomorrow's release|3 d printing|prep for 14:30|lunch eod|30m🍕|until 14:30x|²m
 tomorrow 9 customers|on hold|(|(30m|30m)|half|hour|until  lunch|until    x
 x1,30m|a 14:30 call|٣٠m|tomorrow is a holiday|call Bob 4pm sharp
@@ -118,6 +119,13 @@ def test_a_time_that_something_else_is_about_is_part_of_the_reason(word: str) ->
         "standup 16:30, until 17:00",
         "1h tomorrow",
         "monday 16:30 friday",
+        "lunch at 16:00 for 30m",
+        "from 16:00 for 30 min",
+        "dentist at 16:00, 1h",
+        "30 mins from 16:00",
+        "30m walk at 5",
+        "meeting at 3 for 30m",
+        "lunch 1h / 30m",
     ],
 )
 def test_two_times_are_asked_back(text: str) -> None:
@@ -245,7 +253,9 @@ def test_every_clock_time_round_trips(clock: time, form: str, reason: str, shape
     day = 16 if "monday" in form else 12 if "tomorrow" in form else 11
     expected = june(day, clock.hour, clock.minute)
     text = shape.format(time=form.format(clock), reason=reason)
-    if expected > NOW:
+    if "%H.%M" in form and " at " not in form and 1 <= clock.minute <= 9:  # "20.06" may be a date
+        assert isinstance(outcome(form.format(clock)), BadTime)
+    elif expected > NOW:
         assert read(form.format(clock)) == When(expected, "")
         assert read(text) == When(expected, reason)
     else:
@@ -291,7 +301,7 @@ def test_any_text_gives_a_time_ahead_a_reason_or_a_kind_refusal(
 NASTY = [
     " ", "1", "9 ", "30m ", "1h, ", "1h" + " " * 500, "an" + " " * 500, "until ", "until 9 ~", "back at 9",
     "monday ", "tomorrow at ", "(", "(30m ", ":a", "1,", "1.", "+1", "30m!", "14:30 - ", "half an ", "at  ",
-    "~ ", "\u202e", "👩‍👩‍👧", "\0",
+    "~ ", "\u202e", "👩‍👩‍👧", "\0", "1h and ", "at 4pm 1h ", "16:30 some ", "12 june ", "monday week ",
 ]  # fmt: skip
 
 

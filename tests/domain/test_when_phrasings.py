@@ -36,6 +36,14 @@ until tomorrow morning > 12 09:00|9 tomorrow morning > 12 09:00|tomorrow at 3 in
 tomorrow evening at 7 > 12 19:00|day after tomorrow 10:00 > 13 10:00|until tmr 9am > 12 09:00
 till the end of the day > 11 18:00|16:30 prep for monday > 11 16:30 prep for monday
 monday planning 30m > 11 15:40 monday planning
+20ish min > 11 15:30|20-ish minutes > 11 15:30|.5h > 11 15:40|a week > 18 15:10|a day off > 12 15:10 off
+lunch 30m, back soon > 11 15:40 lunch back soon|meeting 1h 30m with acme > 11 16:40 meeting with acme
+meeting 1h (max) > 11 16:10 meeting (max)|30m after 2 meetings > 11 15:40 after 2 meetings
+back ~4pm > 11 16:00|back thursday ~10 > 12 10:00|until 8 this evening > 11 20:00|until 16:15:00 > 11 16:15
+tomorrow am > 12 09:00|fri am 10:00 > 13 10:00|until friday pm 3 > 13 15:00
+until 16:30 my time > 11 16:30 my time
+5pm London > 11 17:00 London|until 16.10 > 11 16:10|back at 18.06 > 11 18:06|5.05pm > 11 17:05
+standup at 16:00 until 17:00 > 11 17:00 standup at 16:00|2 hours and I'm back > 11 17:10 and I'm back
 tommorow 10am > 12 10:00|until monday, then PTO > 16 09:00 then PTO|lunch 5pm friday > 13 17:00 lunch
 """
 ASKED = """
@@ -53,12 +61,20 @@ tomorrow afternoon|until tomorrow night|until monday at lunch|until monday lunch
 until next thursday 10:00|eow|eom|until tonight|this afternoon|until this evening|until the weekend|next week
 until next week|rest of the day|for the rest of the day|end of shift|until the evening|in the morning
 fri lunch 16:30|monday planning 16:30|16:30 prep tomorrow|4pm monday morning standup
+until fri pm|until tomorrow pm|until pm|until friday next week|off until thursday next week|until friday week
+an hour and a quarter|1 hour and 20|an hour and twenty|half an hour or two|30m-1h|1h+30m|1h plus 20|2h+
+until 16:30 New York time|until 4pm Eastern|4pm pacific time|17:00 (UTC)|16:30 +02:00|16:30Z
+16:30 tomorrow EST
+until 18.06|20.06|until monday 16.06|until 16:15:30|until 4/5pm|lunch till half four|half a week
+taking a 15|on break 15|4ish|20ish|1630|0930|until 5 to 5|until june 12 9am|until fri 13 june 10:00
+until friday the 20th|until 16:30 june 12|16:30 12 june dentist
 until June 20|until 20.06.|until 20.06.2025|until 20/06|until 2025-06-20|until the 20th|5 May|tomorrow 1h
 30m monday
 """
 PASSED = """
-till noon|half past 3|until quarter past 2|quarter to 4|ten to five|3 o'clock|until 5 o'clock|until five|4ish
-back at 3|back by 5|until around 5|until 12|12 noon|3 in the afternoon
+till noon|half past 3|until quarter past 2|quarter to 4|ten to five|3 o'clock|until 5 o'clock|until five
+until 4ish|back at 3|back by 5|until around 5|until 12|12 noon|3 in the afternoon
+until 14.30|until 14.10|14:30:00
 """
 
 
@@ -99,4 +115,22 @@ def test_what_an_answer_says_to_type_is_understood(typed: str) -> None:
         try:
             assert parse_when(instead, NOW, "Europe/Berlin").until_at is not None
         except TimePassed:
-            assert instead in ("until 14:30", "until 2:00", "until 14:00"), instead
+            assert instead in ("until 14:30", "until 2:00", "until 14:00", "until 09:30"), instead
+
+
+@pytest.mark.parametrize(
+    ("typed", "quoted"),
+    [
+        ("until 5 to 5", "`until 5 to 5` is unclear"),
+        ("until june 12 9am", "`until june 12 9am` is unclear"),
+        ("until fri 13 june 10:00", "`until fri 13 june 10:00` is unclear"),
+        ("17:00 (UTC)", "`17:00 (UTC)` is unclear"),
+        ("until friday next week", "`8 days`"),
+        ("1630", "Type `until 16:30` for a clock"),
+        ("until 18.06", "Type `until 18:06` for a clock, or a day, as in `until monday 9:00`."),
+    ],
+)
+def test_an_answer_quotes_all_that_is_unclear_and_offers_what_fits(typed: str, quoted: str) -> None:
+    """Not half of it, nor minutes where a clock was meant."""
+    with pytest.raises(BadTime, match=re.escape(quoted)):
+        parse_when(typed, NOW, "Europe/Berlin")

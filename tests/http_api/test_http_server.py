@@ -134,6 +134,7 @@ async def test_stopping_finishes_what_is_in_hand_and_takes_nothing_new() -> None
                     await asyncio.sleep(0.02)
                 except (OSError, ValueError):
                     break
+        await asyncio.sleep(0.3)  # whoever does not wait has gone by now
         assert not stopping.done()
         release.set()
         assert (await waiting).text == "ok"

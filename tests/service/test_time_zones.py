@@ -1,5 +1,6 @@
 """Time zones as people name them, and names that look like zones and are none."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -8,7 +9,7 @@ from desk import open_team, read
 
 from bot.config.values import known_zone
 from bot.domain.errors import BadInput
-from bot.lookup import ABBREVIATIONS, ALL_YEAR, find_zone, suggest
+from bot.lookup import ABBREVIATIONS, ALL_YEAR, find_zone, near_zones, suggest
 
 
 def refusal(typed: str) -> str:
@@ -55,15 +56,70 @@ def test_an_abbreviation_is_answered_with_where_it_is_written() -> None:
     assert "America/New_York" in refusal("edt")
     known = available_timezones()
     assert all(zone in known for offered in ABBREVIATIONS.values() for zone in offered)
-    assert not {name.lower() for name in known} & set(ABBREVIATIONS)
+    assert {name for name in known if name.lower() in ABBREVIATIONS} <= {"EST", "MST", "HST"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("EST", "`America/New_York`"),
+        ("mst", "`America/Denver` or `America/Phoenix`"),
+        ("HST", "`Pacific/Honolulu`"),
+        ("Eastern", "`America/New_York`"),
+        ("pacific time", "`America/Los_Angeles`"),
+        ("central", "`America/Chicago`"),
+        ("Mountain", "`America/Denver`"),
+        ("Delhi", "`Asia/Kolkata`"),
+        ("nyc", "`America/New_York`"),
+        ("San Francisco", "`America/Los_Angeles`"),
+        ("india", "`Asia/Kolkata`"),
+        ("China", "`Asia/Shanghai` or `Asia/Urumqi`"),
+        ("uk", "`Europe/London`"),
+        ("Britain", "`Europe/London`"),
+        ("south korea", "`Asia/Seoul`"),
+        ("korea", "`Asia/Pyongyang` or `Asia/Seoul`"),
+        ("New Zealand", "`Pacific/Auckland` or `Pacific/Chatham`"),
+        ("Eastern Standard Time", "`America/New_York`"),
+        ("Germany", "`Europe/Berlin`"),
+        ("spain", "`Europe/Madrid` or `Atlantic/Canary`"),
+        (
+            "USA",
+            "`America/New_York`, `America/Chicago`, `America/Denver`, `America/Phoenix`, "
+            "`America/Los_Angeles`, `America/Anchorage`, `America/Adak` or `Pacific/Honolulu`",
+        ),
+    ],
+)
+def test_what_people_call_their_zone_is_answered_with_its_name(typed: str, offered: str) -> None:
+    """`EST` is New York's winter the whole year: whoever takes it is an hour late all summer."""
+    assert refusal(typed).endswith(f"Did you mean {offered}?")
+
+
+@pytest.mark.parametrize("country", ["canada", "Australia", "brazil", "Mexico"])
+def test_a_country_is_answered_with_a_city_for_each_of_its_clocks(country: str) -> None:
+    """Few enough to read, and all of them there to be taken."""
+    offered = near_zones(country)
+    assert 2 <= len(offered) <= 11
+    assert [find_zone(zone) for zone in offered] == offered
+
+
+@pytest.mark.parametrize(("typed", "city"), [("Etc/GMT+5", "America/Bogota"), ("etc/gmt-9", "Asia/Tokyo")])
+def test_the_zone_databases_own_offsets_are_answered_with_a_city_that_has_them(typed: str, city: str) -> None:
+    """Their sign is the other way round."""
+    assert f"`/presence timezone {city}`" in refusal(typed)
+
+
+@pytest.mark.parametrize("zone", ["Etc/UTC", "Etc/GMT", "UTC", "EST5EDT", "CET", "Singapore"])
+def test_a_zone_that_is_what_it_says_is_taken(zone: str) -> None:
+    """Clocks there are what whoever types it means."""
+    assert find_zone(zone.lower()) == zone
 
 
 async def test_no_offset_is_offered_while_typing() -> None:
     """The list under the cursor is a suggestion too."""
     team = await open_team()
-    for typed in ("gmt", "GMT+2", "etc", "+2"):
+    for typed in ("gmt", "GMT+2", "etc", "+2", "est", "hst"):
         offered = [zone for _, zone in suggest(team.desk, "presence timezone", "zone", typed)]
-        assert [zone for zone in offered if "GMT+" in zone or zone.startswith("Etc/")] == []
+        assert [zone for zone in offered if re.match(r"GMT\+|Etc/|[EMH]ST$", zone)] == []
 
 
 @pytest.mark.parametrize(

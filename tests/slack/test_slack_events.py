@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fakes.slack import FakeSlack
-from slack_house import RecordingCore, eventually, running
+from slack_house import RecordingCore, eventually, running, serving, table
 
 from adapters.slack import app, events
+from adapters.slack.app import SlackPlatform
 from bot.domain.errors import Conflict, NotFound, RollcallError, Unavailable
 from bot.ports import Profile
 
@@ -37,6 +38,19 @@ class Refusing(RecordingCore):
         if self.times:
             self.times -= 1
             raise self.problem
+        await super().profile_changed(workspace_id, profile)
+
+
+class Waiting(RecordingCore):
+    """Stores no profile before it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+
+    async def profile_changed(self, workspace_id: str, profile: Profile) -> None:
+        self.begun.set()
+        await self.go.wait()
         await super().profile_changed(workspace_id, profile)
 
 
@@ -119,3 +133,68 @@ async def test_a_profile_that_cannot_be_taken_in_leaves_the_rest_of_slack_workin
         await eventually(lambda: bool(core.profiles))
     assert [profile.external_id for profile in core.profiles] == ["U2"]
     assert "A profile could not be taken in" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["socket", "http"])
+async def test_fault_38_events_that_were_acknowledged_are_acted_on_before_rollcall_leaves(
+    slack: FakeSlack, mode: str
+) -> None:
+    """The one in hand and the one behind it: Slack has its answer and delivers neither again."""
+    core = Waiting()
+    async with running(slack, core, mode):
+        for user, name in (("U1", "mary"), ("U2", "bobby")):
+            assert (await slack.user_changed(user, name=name)).acked
+        await core.begun.wait()
+        # Time in which a worker that is cancelled at once would be gone.
+        asyncio.get_running_loop().call_later(0.1, core.go.set)
+    assert [profile.name for profile in core.profiles] == ["mary", "bobby"]
+
+
+async def test_fault_38_an_event_posted_while_rollcall_leaves_is_left_to_slack(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its HTTP server still answers then; who comes next gets the event."""
+    monkeypatch.setattr(slack, "retry_delays", (0.5,))
+    core = Waiting()
+    platform = SlackPlatform(table(slack, "http"), core)
+    async with serving(slack, platform):
+        work = asyncio.create_task(platform.run())
+        assert (await slack.user_changed("U1", name="mary")).acked
+        await core.begun.wait()
+        work.cancel()
+        delivery = await slack.user_changed("U2", name="bobby")
+        assert [one.http.status for one in delivery.outcomes if one.http is not None] == [503]
+        core.go.set()
+        await asyncio.gather(work, return_exceptions=True)
+        assert [profile.name for profile in core.profiles] == ["mary"]
+        work = asyncio.create_task(platform.run())
+        await core.until(lambda: len(core.profiles) == 2)
+        await delivery.finished.wait()
+        assert delivery.acked
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    assert [profile.name for profile in core.profiles] == ["mary", "bobby"]
+
+
+async def test_fault_38_an_event_that_takes_too_long_keeps_nobody_from_leaving(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says how many are lost."""
+    monkeypatch.setattr(app, "LAST_WORDS", 0.1)
+    core = Waiting()
+    async with asyncio.timeout(2), running(slack, core):
+        for user, name in (("U1", "mary"), ("U2", "bobby")):
+            assert (await slack.user_changed(user, name=name)).acked
+        await core.begun.wait()
+    assert core.profiles == []
+    assert "left undone: at least 2" in caplog.text
+
+
+async def test_fault_17_nobody_waits_for_events_that_a_dead_token_leaves_undone(slack: FakeSlack) -> None:
+    slack.revoke_token(error="invalid_auth")
+    core = RecordingCore()
+    async with asyncio.timeout(2), running(slack, core, "http"):
+        await core.until(lambda: core.banners)
+        for user, name in (("U1", "mary"), ("U2", "bobby")):
+            assert (await slack.user_changed(user, name=name)).acked
+    assert core.profiles == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fakes.slack import FakeSlack
 from fakes.slack_blocks import message_problems
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from slack_house import RecordingCore, running
 from slack_sdk.models.blocks import Block
@@ -58,7 +58,19 @@ def line(*spans: Any) -> str:
     return shown(Message((tuple(spans),)))[0]
 
 
+LONG = Message((("x" * 9_000,),))
+HUGE = Message((), tuple(Section(("Team",), (("y" * 2_900,),)) for _ in range(40)))
+LABELLED = Message((("Who?",),), buttons=(Button("z" * 200, "who"),))
+WEIGHTY = Message((("Who?",),), buttons=tuple(Button("w", "who", (("a", "v" * 3_000),)) for _ in range(8)))
+UNSEEN = Message((("a\x00b\x07c\x1b[31m",),), footer=("\x00",))
+
+
 @settings(max_examples=30, deadline=None)
+@example(LONG, None)
+@example(HUGE, None)
+@example(LABELLED, None)
+@example(WEIGHTY, None)
+@example(UNSEEN, None)
 @given(messages, st.sampled_from([None, "Europe/Berlin"]))
 def test_fault_29_whatever_is_said_slack_takes_it(message: Message, zone: str | None) -> None:
     """Row 29: documented limits, and slack_sdk's own check of each block."""
@@ -70,6 +82,7 @@ def test_fault_29_whatever_is_said_slack_takes_it(message: Message, zone: str | 
         parsed = Block.parse(json.loads(json.dumps(block)))
         assert parsed is not None
         parsed.validate_json()
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", "".join([rendered.text, *shown(message, zone)]))
 
 
 def test_fault_29_a_roster_of_thousands_is_cut_with_a_word() -> None:
