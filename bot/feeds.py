@@ -29,6 +29,8 @@ log = logging.getLogger("rollcall.feeds")
 class Span(Struct, frozen=True):
     """All feeds as they were until one of them changed."""
 
+    feed_id: str
+    """The one that changed then."""
     feeds: Feeds
     until: datetime
 
@@ -197,7 +199,7 @@ class FeedStates:
 
     def _swap(self, workspace_id: str, feed: Feed | None, now: datetime) -> None:
         """The feed is another (None: off) from now on."""
-        before = Span(dict(self._roster.feeds), now)
+        before = Span(workspace_id, dict(self._roster.feeds), now)
         self._spans.append(before)
         self._unreviewed.setdefault(workspace_id, before)
         if feed is None:
@@ -223,29 +225,36 @@ class FeedStates:
             first = self._unreviewed.get(feed_id)
             if first is None:
                 return
-            walk = self._spans[self._spans.index(first) :]
-            ends = [*(span.feeds for span in walk[1:]), dict(self._roster.feeds)]
-            policy = self._roster.policy
+            spans = self._spans[self._spans.index(first) :]
+            policy, feeds = self._roster.policy, dict(self._roster.feeds)
+            after = [*(span.feeds for span in spans[1:]), feeds]
+            walk = list(zip(spans, after, strict=True))
+            own = [step for step in walk if step[0].feed_id == feed_id]
 
             def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
                 changes: tuple[Change, ...] = ()
-                for span, became in zip(walk, ends, strict=True):
-                    last, reviewed = span is walk[-1], facts.reviewed_at or span.until
+                where = {identity.workspace_id for identity in agent.identities}
+                # What became of feeds that they are not on is nothing to them, and there may be thousands.
+                steps = own if len(where) == 1 else [step for step in walk if step[0].feed_id in where]
+                for span, became in steps:
+                    last, reviewed = span is steps[-1][0], facts.reviewed_at or span.until
                     if reviewed > span.until and not last:
                         continue
                     then = max(span.until, reviewed)
                     facts, settled = settle(facts, span.feeds, policy, then)
                     facts, came = review(facts, became, policy, then, agent.zone)
                     changes += (*settled, *came)
-                if self._spans[-1] is walk[-1]:  # else the next walk goes on from here
-                    facts, settled = settle(facts, ends[-1], policy, at)
+                if self._spans[-1] is spans[-1]:  # else the next walk goes on from here
+                    facts, settled = settle(facts, feeds, policy, at)
                     changes += settled
                 return facts, changes
 
             await self._changes.many(self._roster.on_feed(feed_id), decide)
-            if self._spans[-1] is walk[-1]:
+            later = self._spans[self._spans.index(spans[-1]) + 1 :]
+            again = next((span for span in later if span.feed_id == feed_id), None)
+            if again is None:
                 del self._unreviewed[feed_id]
-            else:  # it, or another, changed meanwhile
-                self._unreviewed[feed_id] = self._spans[self._spans.index(walk[-1]) + 1]
+            else:
+                self._unreviewed[feed_id] = again
             if not self._unreviewed:
                 self._spans.clear()

@@ -81,10 +81,15 @@ _ZONES = (
     r"(?:utc|gmt)(?:\s?[+-]\d\d?(?::?\d\d)?)?|[+-]\d\d:?\d\d|(?<=\d)z|e[sd]?t|c[sd]?t|m[sd]t|p[sd]?t|ces?t|bst|ist|jst|kst|sgt|hkt|aes?t|aedt"
     r"|ees?t|msk|brt"
 )
+_PLACES = (
+    r"austin|berlin|boston|chicago|denver|dubai|dublin|europe(?:an)?|german(?:y)?|india(?:n)?|japan(?:ese)?|la|lisbon"
+    r"|london|madrid|manila|melbourne|new\syork|nyc|paris|seattle|sf|singapore|sydney|tokyo|toronto|uk|us|warsaw"
+)
+"""Places whose time people name; whatever else stands before "time" is a reason, such as focus time."""
 _ZONE = rf"""
     \s?(?:{_ZONES})(?!\w) | \s?\((?:{_ZONES})\)
-  | {_S}(?:eastern|central|mountain|pacific)(?!\w)(?:{_S}time(?!\w))?
-  | {_S}(?!(?:my|local|lunch|at|for|in|with){_S})[a-z]{{3,12}}(?:{_S}[a-z]{{3,12}})?{_S}time(?=\W*$)"""
+  | {_S}(?:eastern|central|mountain|pacific)(?:{_S}time(?!\w)|(?=\W*$))
+  | {_S}(?:{_PLACES}){_S}time(?!\w)"""
 """Whose clocks a clock time is read by: `UTC`, `(CET)`, `Eastern`, `New York time`."""
 _BEHIND = rf"""
     (?P<range>\s?(?:[-–—]|to\s)\s?\d\d?(?:[:.]\d\d(?:\s?[ap]m)?|\s?[ap]m

@@ -27,6 +27,8 @@ two hours > 11 17:10|forty-five minutes > 11 15:55|five minutes coffee > 11 15:1
 until 5 in the afternoon > 11 17:00|5pm-ish > 11 17:00|until 5p > 11 17:00|untill 5pm > 11 17:00
 until about 4pm > 11 16:00|back @ 4pm > 11 16:00|back @4pm > 11 16:00|back before 5pm > 11 17:00
 will be back at 16:30 > 11 16:30|returning at 4pm > 11 16:00|ooo till 5pm > 11 17:00 ooo
+until 16:30 focus time > 11 16:30 focus time|until 5pm quality time > 11 17:00 quality time
+until 4pm central park > 11 16:00 central park
 until 16:30. > 11 16:30|until 16.30. > 11 16:30|until 16 uhr > 11 16:00|until 16:30h > 11 16:30
 tonight 8pm > 11 20:00 tonight|end of the day > 11 18:00|close of business > 11 18:00|16:30 today > 11 16:30
 mon 9 > 16 09:00|fri > 13 09:00|this friday > 13 09:00|on monday > 16 09:00|back next monday > 16 09:00
