@@ -8,7 +8,7 @@ Where a commit's outcome is not known, the agent is read again until it is.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
@@ -25,6 +25,7 @@ from bot.roster import Roster
 from bot.service import members
 from bot.service import presence as service
 from bot.service.deliveries import is_first
+from bot.service.linking import Written
 from bot.service.presence import Step, needs_storing
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ TRIES = 5
 Decide = Callable[[Facts, datetime], Decision]
 DecideEach = Callable[[Facts, datetime, Agent], Decision]
 Alter = Callable[[Agent], Agent]
+Together = Callable[[Mapping[str, Facts], datetime, Transaction], Written]
 
 
 class Changes:
@@ -50,6 +52,8 @@ class Changes:
         self.organization_id = ""
         self.notices_owed = asyncio.Event()
         self.events_written = asyncio.Event()
+        self.moves = 0
+        """Rises whenever an account may have come to another agent: who looked before looks again."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reread: set[str] = set()
         self._size = BATCH
@@ -179,6 +183,38 @@ class Changes:
             self.roster.put_load(report, self.clock.now())
         return kept
 
+    # --- several agents as one ---
+
+    async def together(self, agent_ids: Sequence[str], operation: Together, also: str = "") -> Written:
+        """Run an operation that changes several agents at once, from their newest facts, and show them as
+        stored, in the order given. `also`: somebody whom it makes. Raises what it raises."""
+        return await self._to_the_end(self._together(sorted(agent_ids), operation, also))
+
+    async def _together(self, agent_ids: Sequence[str], operation: Together, also: str) -> Written:
+        async with AsyncExitStack() as alone:
+            for agent_id in agent_ids:  # sorted, so that nobody waits in a circle
+                await alone.enter_async_context(self._lock(agent_id))
+            for attempt in range(TRIES):
+                known = {agent_id: self.roster.facts(agent_id) for agent_id in agent_ids}
+                before = {agent_id: facts for agent_id, facts in known.items() if facts is not None}
+                if len(before) < len(agent_ids):
+                    raise NotFound("One of these agents was removed just now. Nothing was changed.")
+                now = self.clock.now()
+                touched = [*agent_ids, *filter(None, (also,))]
+                try:
+                    written = await self._write(touched, partial(operation, before, now))
+                except Conflict:
+                    if attempt == TRIES - 1:
+                        raise
+                    for agent_id in agent_ids:
+                        await self._refresh(agent_id)
+                    continue
+                for agent, facts in written.agents:
+                    self.roster.put(agent, facts, self.clock.now())
+                self.moves += 1
+                return written
+        raise AssertionError("the last try answers or raises")
+
     # --- many agents ---
 
     async def many(self, agent_ids: Sequence[str], decide: DecideEach) -> None:
@@ -276,6 +312,7 @@ class Changes:
         agent, facts = await self.store.read(
             lambda tx: (tx.members.agent(agent_id), tx.presence.facts(agent_id))
         )
+        self.moves += 1
         if agent is None or facts is None:
             self.roster.drop(agent_id)
         else:

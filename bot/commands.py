@@ -169,6 +169,20 @@ TABLE: tuple[CommandSpec, ...] = (
         "german [@agent]",
     ),
     CommandSpec(
+        "presence link",
+        "Be one agent on two platforms: ask for a code here, type it there",
+        Who.ANYONE,
+        (Parameter("code", Kind.TEXT, "The code from your other platform; none: ask for one"),),
+        "[code]",
+    ),
+    CommandSpec(
+        "presence unlink",
+        "An account of yours is an agent of its own again",
+        Who.AGENT,
+        (Parameter("platform", Kind.TEXT, "slack or discord; this one if left out"),),
+        "[slack, discord]",
+    ),
+    CommandSpec(
         "presence enrol",
         "Leads: make somebody an agent",
         Who.LEAD,

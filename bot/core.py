@@ -2,16 +2,17 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bot.changes import BATCH, Changes
+from bot.changes import BATCH, Alter, Changes
 from bot.config import Config
-from bot.domain.agent import Agent, Skill, Team, Workspace
+from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
+from bot.domain.errors import NotFound
 from bot.domain.events import AuditEntry
 from bot.domain.facts import Facts, Observation
 from bot.domain.ids import new_id
@@ -172,6 +173,7 @@ class Rollcall:
 
     async def observe(self, workspace_id: str, epoch: int, sightings: Sequence[Sighting]) -> None:
         """Facts from a feed, durable on return."""
+        moves = self.changes.moves
         seen: dict[str, list[Observation]] = {}
         for sighting in sightings:
             known = self.roster.identity(workspace_id, sighting.external_id)
@@ -185,11 +187,22 @@ class Rollcall:
         def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
             changes: tuple[Change, ...] = ()
             for observation in seen[agent.id]:
+                if not any(one.id == observation.identity_id for one in agent.identities):
+                    continue  # another agent's by now, and told to them below
                 facts, came = observe(facts, observation, self.roster.feeds, self.policy, at, agent.zone)
                 changes += came
             return facts, changes
 
         await self.changes.many(list(seen), decide)
+        if self.changes.moves != moves:
+            again = [one for one in sightings if self._moved(workspace_id, one.external_id, seen)]
+            if again:
+                await self.observe(workspace_id, epoch, again)
+
+    def _moved(self, workspace_id: str, external_id: str, told: Container[str]) -> bool:
+        """Whether an account is by now that of an agent who was not told."""
+        agent = self.roster.by_identity(workspace_id, external_id)
+        return agent is not None and agent.id not in told
 
     def tracked(self, workspace_id: str) -> Sequence[Tracked]:
         """Identities there, the most important first: Available, then longest unseen."""
@@ -223,13 +236,30 @@ class Rollcall:
 
     async def member_left(self, workspace_id: str, external_id: str, *, deleted: bool = False) -> None:
         """Left the workspace: disconnected there at once, and removed if they are nowhere else."""
-        known = self.roster.identity(workspace_id, external_id)
-        if known is None:
+        while True:
+            known = self.roster.identity(workspace_id, external_id)
+            if known is None:
+                return
+            try:
+                await self._left(*known, deleted=deleted)
+            except NotFound:
+                if self.roster.identity(workspace_id, external_id) == known:
+                    raise
+                continue  # the account came to another agent meanwhile, or another account to this agent
             return
-        agent, identity = known
+
+    async def _left(self, agent: Agent, identity: Identity, *, deleted: bool) -> None:
         actor = f"platform:{identity.platform}"
-        if members.gone(agent, identity).removed:
-            await self.remove(agent, actor)
+        last = members.gone(agent, identity).removed
+
+        def alter(stored: Agent) -> Agent:
+            left = members.gone(stored, identity)
+            if left.removed is not last or all(one.id != identity.id for one in stored.identities):
+                raise NotFound("Somebody's accounts have just changed.")
+            return left
+
+        if last:
+            await self.remove(agent, actor, alter=alter)
             return
 
         def decide(facts: Facts, at: datetime) -> Decision:
@@ -240,11 +270,14 @@ class Rollcall:
             decide,
             actor,
             "agent.account_deleted" if deleted else "agent.left",
-            alter=lambda stored: members.gone(stored, identity),
+            alter=alter,
         )
 
-    async def remove(self, agent: Agent, actor: str, delivery: str = "") -> None:
-        """No longer an agent: Offline, out of every list; the history stays."""
+    async def remove(
+        self, agent: Agent, actor: str, delivery: str = "", alter: Alter = lambda stored: stored
+    ) -> None:
+        """No longer an agent: Offline, out of every list; the history stays. `alter`: what else becomes of
+        them, or a refusal."""
 
         def decide(facts: Facts, at: datetime) -> Decision:
             return remove(facts, self.roster.feeds, self.policy, at, agent.zone)
@@ -255,7 +288,7 @@ class Rollcall:
             actor,
             "agent.removed",
             delivery,
-            alter=lambda stored: replace(stored, removed=True),
+            alter=lambda stored: replace(alter(stored), removed=True),
         )
 
     async def enrol(self, workspace_id: str, profile: Profile, actor: str, delivery: str = "") -> Agent:

@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
-from bot import admission, explain, replies
+from bot import admission, explain, linking, replies
 from bot.asked import Asked, actor_of
 from bot.commands import (
     BY_NAME,
@@ -62,6 +62,8 @@ class Dispatcher:
             "presence off": self._off,
             "presence why": self._why,
             "presence timezone": self._timezone,
+            "presence link": self._link,
+            "presence unlink": self._unlink,
             "presence enrol": self._enrol,
             "presence remove": self._remove,
             "presence help": self._help,
@@ -107,7 +109,10 @@ class Dispatcher:
         asked = Asked(command, spec, arguments, names, agent, now)
         reply = await self._use_cases[name](asked)
         if agent is not None and spec.who is Who.ANYONE:
-            self._renew(agent)
+            person = command.person  # by now perhaps another agent's
+            self._renew(
+                self.core.roster.by_identity(person.workspace_id, person.profile.external_id) or agent
+            )
         return replace(reply, replaces=command.clicked and name != "presence help")
 
     def _stands(self, command: Command, problem: RollcallError) -> Presence | None:
@@ -273,6 +278,21 @@ class Dispatcher:
         )
         self._renew(agent)
         return replies.zone_set(zone, asked.now)
+
+    async def _link(self, asked: Asked) -> Message:
+        code = asked.arguments.get("code", "").strip()
+        if code:
+            return await linking.confirm(self.core, asked.command, asked.agent, code)
+        # Who asks for a code becomes an agent by it, where they may; who types one need not be one.
+        agent = asked.agent or await admission.admit(
+            self.core, asked.command.person, replace(asked.spec, who=Who.AGENT)
+        )
+        return await linking.ask(self.core, asked.command, replace(asked, agent=agent).needed)
+
+    async def _unlink(self, asked: Asked) -> Message:
+        return await linking.unlink(
+            self.core, asked.command, asked.needed, asked.arguments.get("platform", "")
+        )
 
     async def _enrol(self, asked: Asked) -> Message:
         profile = self._mentioned(asked, "enrol")

@@ -5,10 +5,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from bot import link_replies
 from bot.core import Rollcall
 from bot.domain.agent import Identity
 from bot.domain.errors import RollcallError
 from bot.domain.transition import Told
+from bot.message import Message
 from bot.ports import ChatPlatform, NoticeRow, RetryLater, Undeliverable
 from bot.roster import Row
 from bot.told import told
@@ -99,13 +101,11 @@ class Notifier:
         """What came of it. Raises RetryLater, and whatever a platform's own faults are."""
         now = self.core.clock.now()
         row = self.core.roster.row(notice.agent_id, now)
-        data = notice.data
-        if row is not None and notice.told == Told.SET_BY_PROGRAM:
-            data = {**data, "by": await self._program(row)}
-        message = told(Told(notice.told), row, data) if row is not None else None
+        kind, _, only = notice.told.partition(":")
+        message = await self._message(Told(kind), row, only, notice) if row is not None else None
         if row is None or message is None or now > notice.expires_at:
             return "expired"
-        for identity in _where(row):
+        for identity in _where(row, only):
             platform = self.platforms.get(identity.platform)
             workspace = self.core.workspaces.get(identity.workspace_id)
             if platform is None or workspace is None:
@@ -119,6 +119,14 @@ class Notifier:
         log.info("an agent can't be reached by direct message", extra={"agent": notice.agent_id})
         return "unreachable"
 
+    async def _message(self, kind: Told, row: Row, only: str, notice: NoticeRow) -> Message | None:
+        """What to say; `only`: the one account that it is said to."""
+        if only:
+            return link_replies.told(kind, row, only)
+        if kind is Told.SET_BY_PROGRAM:
+            return told(kind, row, {**notice.data, "by": await self._program(row)})
+        return told(kind, row, notice.data)
+
     async def _program(self, row: Row) -> str:
         """The name of the key that set the agent's presence; "" where none did, or it is not known."""
         kind, _, key_id = row.facts.intent.by.partition(":")
@@ -129,9 +137,11 @@ class Notifier:
         return next((key.name for key in known if key.id == key_id), "")
 
 
-def _where(row: Row) -> Sequence[Identity]:
-    """Identities to try: where the agent last checked in first."""
+def _where(row: Row, only: str) -> Sequence[Identity]:
+    """Identities to try: where the agent last checked in first; or `only` one."""
     check_in = row.facts.check_in
     last = check_in.identity_id if check_in is not None else ""
-    present = [identity for identity in row.agent.identities if identity.present]
+    present = [
+        identity for identity in row.agent.identities if identity.present and only in ("", identity.id)
+    ]
     return sorted(present, key=lambda identity: identity.id != last)

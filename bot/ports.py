@@ -258,6 +258,53 @@ class Ledger(Protocol):
     def touch_keys(self, used: Mapping[str, datetime]) -> None: ...
 
 
+class LinkCode(Struct, frozen=True):
+    """A code that makes whoever types it one agent with whoever asked for it: `docs/linking.md`."""
+
+    organization_id: str
+    name: str
+    """Its first half; of the second there is only the hash."""
+    secret_hash: bytes
+    agent_id: str
+    identity_id: str
+    """Where it was asked for."""
+    expires_at: datetime
+
+
+class Linking(Protocol):
+    """Codes by which two accounts come to be one agent, and who typed wrong ones."""
+
+    def put(self, code: LinkCode) -> bool:
+        """Keep it; the agent's codes before it are void. False: another agent's has that name."""
+        ...
+
+    def code(self, organization_id: str, name: str, now: datetime, most: int) -> LinkCode | None:
+        """One that may still be used: in time, not used, and with fewer than `most` wrong tries."""
+        ...
+
+    def use(self, code: LinkCode, now: datetime, most: int) -> bool:
+        """True for the one caller who may: it cannot be used again."""
+        ...
+
+    def missed(self, organization_id: str, name: str) -> None:
+        """A wrong try at the code of that name, if there is one."""
+        ...
+
+    def may_try(
+        self, organization_id: str, person: str, now: datetime, until_at: datetime, most: int
+    ) -> bool:
+        """Counts a try of that person's; False where there were `most` that count until later than now."""
+        ...
+
+    def forgive(self, organization_id: str, person: str) -> None:
+        """The person's tries count no longer."""
+        ...
+
+    def absorbed(self, agent_id: str, into: str) -> None:
+        """Note in whom a removed agent goes on."""
+        ...
+
+
 class Transaction(Protocol):
     """One transaction. Every method is synchronous; all of it commits, or nothing."""
 
@@ -267,6 +314,8 @@ class Transaction(Protocol):
     def presence(self) -> PresenceStore: ...
     @property
     def ledger(self) -> Ledger: ...
+    @property
+    def linking(self) -> Linking: ...
 
 
 class Store(Protocol):

@@ -61,6 +61,17 @@ def _missing(key: Column[Any], other: Column[Any]) -> Statement:
     return Statement(select(key).select_from(joined).where(other.is_(None)).order_by(key))
 
 
+def _half_merged() -> Statement:
+    """Merged, and yet there, or with an account left, or into nobody."""
+    into = agent.alias("into")
+    joined = agent.outerjoin(identity, identity.c.agent_id == agent.c.id).outerjoin(
+        into, into.c.id == agent.c.merged_into
+    )
+    wrong = or_(agent.c.removed.is_(False), identity.c.id.is_not(None), into.c.id.is_(None))
+    found = select(agent.c.id).select_from(joined).where(agent.c.merged_into.is_not(None), wrong)
+    return Statement(found.distinct().order_by(agent.c.id))
+
+
 def _strays() -> Statement:
     """Rows of another organization than their agent's."""
     queries = []
@@ -97,6 +108,7 @@ RULES = (
             .where(link.c.agent_id != identity.c.agent_id)
         ),
     ),
+    Rule("who became part of another agent is gone, and that one is known", _half_merged()),
     Rule(
         "the next event comes after all events",
         Statement(

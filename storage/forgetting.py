@@ -43,6 +43,8 @@ class Forgetting:
 
 FORGOTTEN = (
     Forgetting(tables.delivery, "keep_until", timedelta(0)),
+    Forgetting(tables.link_code, "expires_at", timedelta(0)),
+    Forgetting(tables.link_try, "until_at", timedelta(0)),
     Forgetting(tables.load_report, "expires_at", timedelta(days=1)),
     Forgetting(tables.notice, "finished_at", timedelta(days=30)),
     Forgetting(tables.summary_post, "claimed_until", timedelta(days=30)),

@@ -142,6 +142,7 @@ class MemberRows(OrganizationRows):
             id=agent.id,
             organization_id=agent.organization_id,
             created_at=micros(now),
+            merged_into=None,
             **profile_values(agent, now),
         )
         self._save_identities(agent, known=set())

@@ -73,7 +73,7 @@ def _dialect(engine: Engine) -> Dialect:
     return dialect
 
 
-def _insert(engine: Engine, table: Table) -> Any:
+def inserting(engine: Engine, table: Table) -> Any:
     """Both engines know ON CONFLICT; Core has an insert of its own for each."""
     if engine is Engine.SQLITE:
         return sqlite.insert(table)
@@ -143,7 +143,7 @@ def upsert(
     """
 
     def build(engine: Engine) -> ClauseElement:
-        insert = _insert(engine, table).values({**named(table), **(found or {})})
+        insert = inserting(engine, table).values({**named(table), **(found or {})})
         key = list(table.primary_key.columns)
         if not change:
             insert = insert.on_conflict_do_nothing(index_elements=key)

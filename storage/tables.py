@@ -105,6 +105,8 @@ class Agent(Row, table=True):
     removed: bool
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
+    merged_into: str | None = Field(default=None, sa_type=Text)
+    """The agent who goes on for them; their history stays their own."""
 
 
 class Identity(Row, table=True):
@@ -366,6 +368,41 @@ class Delivery(Row, table=True):
     keep_until: int = Field(sa_type=BigInteger)
 
 
+class LinkCode(Row, table=True):
+    """Codes that were asked for on one platform, to be typed on another."""
+
+    __tablename__ = "link_code"
+    __table_args__ = (
+        CheckConstraint("tries >= 0", name="tries"),
+        Index("ix_link_code_organization_id_expires_at", "organization_id", "expires_at"),
+        CLUSTERED,
+    )
+    organization_id: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(primary_key=True, sa_type=Text)
+    """The first half of what is shown; of the second there is only a hash."""
+    secret_hash: bytes = Field(sa_type=LargeBinary)
+    agent_id: str = Field(foreign_key="agent.id", index=True, sa_type=Text)
+    identity_id: str = Field(sa_type=Text)
+    expires_at: int = Field(sa_type=BigInteger)
+    tries: int
+    """Wrong ones."""
+    used_at: int | None = Field(sa_type=BigInteger)
+
+
+class LinkTry(Row, table=True):
+    """Wrong codes that somebody typed, until long enough after the last."""
+
+    __tablename__ = "link_try"
+    __table_args__ = (
+        Index("ix_link_try_organization_id_until_at", "organization_id", "until_at"),
+        CLUSTERED,
+    )
+    organization_id: str = Field(primary_key=True, sa_type=Text)
+    person: str = Field(primary_key=True, sa_type=Text)
+    tries: int
+    until_at: int = Field(sa_type=BigInteger)
+
+
 class Identify(Row, table=True):
     """Discord's limit counts a bot's identifies, whichever organization its guilds belong to."""
 
@@ -447,6 +484,8 @@ event = _table("event")
 audit = _table("audit")
 notice = _table("notice")
 delivery = _table("delivery")
+link_code = _table("link_code")
+link_try = _table("link_try")
 identify = _table("identify")
 commit_mark = _table("commit_mark")
 setting = _table("setting")

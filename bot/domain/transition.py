@@ -65,6 +65,8 @@ class Told(StrEnum):
     RETURNED = "returned"
     SET_BY_PROGRAM = "set_by_program"
     SET_BY_LEAD = "set_by_lead"
+    LINKED = "linked"
+    UNLINKED = "unlinked"
 
 
 class Notice(Struct, frozen=True):

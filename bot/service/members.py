@@ -16,19 +16,34 @@ from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Facts, begin_again, new_agent
 from bot.domain.ids import new_id
 from bot.message import words
-from bot.ports import Profile, Transaction
+from bot.ports import Person, Profile, Transaction
 from bot.service.configured import Configured
 from bot.service.deliveries import is_first
 
 About = Mapping[str, str | int | bool | None]
 
 
-def _announce(
+def announce(
     tx: Transaction, agent: Agent, kind: str, actor: str, now: datetime, said: About | None = None
 ) -> None:
+    """Tell the audit and other programs of a change of somebody."""
     about = said or {}
     tx.ledger.audit(AuditEntry(new_id("aud", now), agent.organization_id, now, actor, kind, agent.id, about))
     tx.ledger.events([Event(new_id("evt", now), agent.organization_id, agent.id, kind, now, about)])
+
+
+def identity_of(person: Person, now: datetime) -> Identity:
+    """A new account of somebody's, as the platform describes them."""
+    profile = person.profile
+    return Identity(
+        new_id("idn", now),
+        person.workspace_id,
+        person.platform,
+        profile.external_id,
+        words(profile.name) or profile.external_id,
+        profile.avatar_url,
+        profile.is_admin,
+    )
 
 
 def enrol(
@@ -54,21 +69,13 @@ def enrol(
             return known, facts
         return _brought_back(tx, known, facts, workspace, profile, config, actor, now)
     agent_id = new_id("agt", now)
-    identity = Identity(
-        new_id("idn", now),
-        workspace.id,
-        workspace.platform,
-        profile.external_id,
-        words(profile.name) or profile.external_id,
-        profile.avatar_url,
-        profile.is_admin,
-    )
+    identity = identity_of(Person(workspace.id, workspace.platform, profile), now)
     zone = known_zone(profile.zone)
     agent = Agent(agent_id, organization_id, identity.name, zone, identities=(identity,))
     agent = Configured.of(config).places(tx.members.workspaces(organization_id)).given(agent)
     facts = new_agent(agent_id, now)
     tx.members.add(agent, facts, now)
-    _announce(tx, agent, "agent.enrolled", actor, now)
+    announce(tx, agent, "agent.enrolled", actor, now)
     return agent, facts
 
 
@@ -93,7 +100,7 @@ def _brought_back(
     agent = Configured.of(config).places(tx.members.workspaces(agent.organization_id)).given(agent)
     tx.members.save(agent, now)
     begun = begin_again(facts, now)
-    _announce(tx, agent, "agent.enrolled", actor, now)
+    announce(tx, agent, "agent.enrolled", actor, now)
     return agent, tx.presence.save(facts, begun, [begun.interval])
 
 
@@ -124,7 +131,7 @@ def save(
 ) -> Agent:
     """Store an agent as changed, with its event and audit row, which say `said`."""
     tx.members.save(agent, now)
-    _announce(tx, agent, kind, actor, now, said)
+    announce(tx, agent, kind, actor, now, said)
     return agent
 
 

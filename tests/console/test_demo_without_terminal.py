@@ -71,7 +71,7 @@ def test_it_prints_address_key_and_calls_that_work_as_printed_and_so_do_the_read
     assert all(call[-1].startswith(api + "/v1/") and key in call[2] for call in calls)
     assert [answer.status_code for answer in answers] == [200] * 3
     available = {agent["name"] for agent in answers[0].json()["agents"]}
-    assert len(by_readme) == 5
+    assert len(by_readme) == 6
     assert [(answer.status_code, answer.url) for answer in by_readme if answer.status_code != 200] == []
     assert [agent["name"] for agent in by_readme[2].json()["agents"]] == ["Alex", "Chloe"]
     assert available >= {"Maria", "Ben"}
@@ -88,7 +88,12 @@ def answer_to(call: list[str]) -> httpx.Response:
     """What a curl command line asks, asked."""
     address = next(word for word in call if word.startswith("http"))
     headers = [tuple(word.split(": ", 1)) for word in call if word.startswith("Authorization: ")]
-    return httpx.get(address, headers=[(name, value) for name, value in headers])
+    with httpx.stream("GET", address, headers=[(name, value) for name, value in headers]) as answer:
+        if answer.headers["content-type"] == "text/event-stream":
+            assert next(answer.iter_lines()).startswith("retry: "), "the stream has no end, but a beginning"
+        else:
+            answer.read()
+    return answer
 
 
 def test_it_leaves_by_itself_after_so_many_seconds(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from storage_faults.stores import START, Small, changing, event, filled
 
 from bot.domain.events import AuditEntry
-from bot.ports import EVENTS_FORGOTTEN, Load, NoticeRow, Store, Transaction
+from bot.ports import EVENTS_FORGOTTEN, LinkCode, Load, NoticeRow, Store, Transaction
 from storage import admin, forgetting, ledger, tables
 from storage.database import open_store
 from storage.sql import Statement, micros
@@ -57,6 +57,8 @@ async def one_of_each(store: Store) -> Small:
         tx.ledger.notice(replace(owed, id="ntc_owed"))
         tx.ledger.finish_notice("ntc_1", "sent", START)
         tx.ledger.claim_summary(organization_id, "s", "slot", START - ledger.SUMMARY_CLAIM)
+        tx.linking.put(LinkCode(organization_id, "AAAA", b"", agent_id, "idn_1", START))
+        tx.linking.may_try(organization_id, "p", START - HOUR, START, 5)
         tx.ledger.audit(AuditEntry("aud_1", organization_id, START, "o", "set", agent_id))
 
     await store.write(operation)
@@ -67,6 +69,8 @@ async def one_of_each(store: Store) -> Small:
     ("table", "kept"),
     [
         ("delivery", timedelta(0)),
+        ("link_code", timedelta(0)),
+        ("link_try", timedelta(0)),
         ("load_report", DAY),
         ("notice", 30 * DAY),
         ("summary_post", 30 * DAY),

@@ -44,6 +44,8 @@ FILLED = {
     " 'o', 'away', 's', 'a', '', true, NULL",
     "load_report": "'a' || i, 's', 'o', 1, 1, i",
     "summary_post": "'o', 's' || i % 5, 'l' || i, i, true, NULL, NULL, i",
+    "link_code": "'o', 'n' || i, '', 'a' || i, 'i', i, 0, NULL",
+    "link_try": "'o', 'p' || i, 1, i",
     "setting": "'o', 's' || i, '', 1",
     "identity": "'i' || i, 'o', 'a' || i, 'w', 'p', 'x' || i, 'n', '', false, true, 0",
     "link": "'i' || i, 'o', 'a' || i, 'w', 'connected', 1, 1, 1, false",

@@ -23,6 +23,7 @@ FACTS = "each agent has facts"
 LINKED = "each link has its identity"
 OWNED = "each link belongs to its identity's agent"
 NEXT = "the next event comes after all events"
+MERGED = "who became part of another agent is gone, and that one is known"
 ORGANIZATION = "each row is in its agent's organization"
 
 HARM = {
@@ -43,6 +44,7 @@ HARM = {
     "no facts": ("DELETE FROM presence WHERE agent_id = '{0}'", FACTS),
     "no identity": ("DELETE FROM identity WHERE agent_id = '{0}'", LINKED),
     "another's link": ("UPDATE link SET agent_id = '{1}' WHERE agent_id = '{0}'", OWNED),
+    "merged and there": ("UPDATE agent SET merged_into = '{1}' WHERE id = '{0}'", MERGED),
     "another organization": (
         "UPDATE identity SET organization_id = 'x' WHERE agent_id = '{0}'",
         ORGANIZATION,
