@@ -314,6 +314,7 @@ class Leading:
         now = self.core.clock.now()
         async with self._lists:
             changed = await self.core.store.write(lambda tx: operation(tx, now))
+            self.core.changes.events_written.set()
             await self.core.read_lists()
             return changed
 

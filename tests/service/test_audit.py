@@ -15,6 +15,12 @@ from storage.database import ensure_schema, open_inline
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+EVENTS = (
+    (ROOT / "docs/http-api.md").read_text(encoding="utf-8").partition("### Events")[2].partition("###")[0]
+)
+OWN = ("key.", "link.", "database.", "load.")
+NO_EVENT = {"presence.available", "presence.away", "presence.off", "agent.linked", "agent.unlinked"}
+"""Rows of the audit, with an event of another type: what came of them."""
 NO_AUDIT = {"presence.changed", "load.reported"}
 """Events for programs, with no row in the audit."""
 
@@ -30,6 +36,8 @@ def test_the_document_names_every_action_and_no_other() -> None:
     }
     told = set(re.findall(r"`((?:agent|presence|key|link|database|load|team|skill)\.[a-z_]+)`", DOC))
     assert told == written - NO_AUDIT - {"database.url"}
+    described = set(re.findall(r"`((?:agent|presence|team|skill)\.[a-z_]+)`", EVENTS))
+    assert described == {kind for kind in written if not kind.startswith(OWN)} - NO_EVENT, "events of the API"
 
 
 async def test_commands_and_external_ids_are_audited_and_reported_load_is_not(tmp_path: Path) -> None:
