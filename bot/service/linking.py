@@ -205,6 +205,11 @@ def _places(tx: Transaction, house: House) -> Places:
     return Configured.of(house.config).places(tx.members.workspaces(house.organization_id))
 
 
+def _with_role(tx: Transaction, house: House, agent: Agent) -> Agent:
+    """The role goes with the accounts that the configuration names, and with nothing else."""
+    return replace(agent, role=_places(tx, house).given(agent).role)
+
+
 def _merged(
     before: Mapping[str, Facts],
     tx: Transaction,
@@ -220,7 +225,7 @@ def _merged(
         joined = replace(asker, identities=(*asker.identities, identity))
         named = _places(tx, house).given(replace(asker, identities=(identity,)))
         united, _ = merging.unite(joined, replace(named, identities=(), externals=()))
-        agent = members.save(tx, united, actor, now)
+        agent = members.save(tx, _with_role(tx, house, united), actor, now)
         return Written(Outcome.LINKED, ((agent, before[asker.id]),))
     united, clashes = merging.unite(asker, confirmer)
     merged = merging.merge(
@@ -232,7 +237,7 @@ def _merged(
         tx, house.organization_id, Step(before[confirmer.id], merged.absorbed, merged.absorbed_changes), now
     )
     tx.linking.absorbed(gone.id, asker.id)
-    agent = members.save(tx, united, actor, now)
+    agent = members.save(tx, _with_role(tx, house, united), actor, now)
     facts = record(tx, house.organization_id, Step(before[asker.id], merged.stays, merged.changes), now)
     _audit(tx, house, now, actor, "agent.merged", gone.id, into=asker.id)
     tx.ledger.events(
@@ -292,7 +297,7 @@ def unlink(
     (left, changes), fresh = merging.part(
         before[agent_id], identity_id, new_agent_id, house.feeds, house.policy, now, agent.zone
     )
-    rest = members.save(tx, merging.without(agent, identity), actor, now)
+    rest = members.save(tx, _with_role(tx, house, merging.without(agent, identity)), actor, now)
     facts = record(tx, house.organization_id, Step(before[agent_id], left, changes), now)
     name = words(identity.name) or identity.external_id
     alone = Agent(new_agent_id, house.organization_id, name, agent.zone, identities=(identity,))

@@ -6,6 +6,7 @@ import pytest
 from desk import open_team
 from linking_desk import ask, audited, both, names, owed, say, type_code
 
+from bot.domain.agent import Role
 from bot.domain.facts import Seen
 from bot.ports import Load
 
@@ -223,3 +224,34 @@ async def test_an_account_on_another_platform_is_told_that_it_stands_alone() -> 
     alone = team.row("maria_d").agent
     assert await owed(team) == [(alone.id, f"unlinked:{alone.identities[0].id}")]
     assert "Type slack." in (await say(team, "U1", "/presence unlink discord"))
+
+
+async def test_teams_of_chat_stay_and_the_role_goes_with_the_account_that_is_named() -> None:
+    """What a lead did in chat is not undone by a link, and nobody keeps a role with an account that left."""
+    team = await open_team(organization={"leads": ["discord:9:91"]})
+    await both(team)
+    await say(team, "91", "/presence team create Night")
+    await say(team, "91", "/presence team join night")
+    await type_code(team, await ask(team))
+    agent = team.row("Maria").agent
+    assert "night" in agent.teams
+    assert agent.role is Role.LEAD
+    await say(team, "U1", "/presence unlink discord")
+    assert team.row("Maria").agent.role is Role.AGENT
+    assert "night" in team.row("Maria").agent.teams
+    assert team.row("maria_d").agent.role is Role.LEAD
+
+
+async def test_the_askers_console_session_stays_and_the_others_ends() -> None:
+    team = await open_team()
+    await both(team)
+    for name in ("Maria", "maria_d"):
+        await team.desk.sessions.beat(team.row(name).agent, f"tab of {name}")
+    await type_code(team, await ask(team))
+    agent_id = team.row("Maria").agent.id
+    sessions = [link for link in team.row("Maria").facts.links if link.beat_at is not None]
+    assert len(sessions) == 1
+    assert (await team.desk.sessions.beat(team.row("Maria").agent, "tab of Maria")).reopened is False
+    stored = await team.desk.store.read(lambda tx: tx.presence.facts(agent_id))
+    assert stored is not None
+    assert [link for link in stored.links if link.beat_at is not None] != []
