@@ -5,10 +5,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from bot.commands import CommandSpec
+from bot.commands import CommandSpec, quoted
 from bot.domain.agent import Agent
-from bot.domain.errors import NotEnrolled
+from bot.domain.errors import BadInput, NotEnrolled
+from bot.domain.when import parse_when
 from bot.ports import Command
+from bot.service import members
 
 
 class Asked(Struct, frozen=True):
@@ -31,7 +33,18 @@ class Asked(Struct, frozen=True):
 
 def actor_of(asked: Asked) -> str:
     """Who did it, for the audit."""
-    if asked.agent is not None:
-        return f"agent:{asked.agent.id}"
-    person = asked.command.person
-    return f"person:{person.platform}:{person.profile.external_id}"
+    return members.actor_of(asked.command.person, asked.agent)
+
+
+def time_away(asked: Asked, zone: str | None) -> tuple[str, datetime | None]:
+    """Why, and until when, of a command with `until` and `reason`; clock times are read in `zone`. Raises
+    BadInput where a field of its own for the time holds none, and what the grammar of times refuses."""
+    until, reason = asked.arguments.get("until", ""), asked.arguments.get("reason", "").strip()
+    when = parse_when(until, asked.now, zone)
+    if asked.command.text is None and until.strip() and when.until_at is None:
+        raise BadInput(
+            f"I read no time in `{quoted(until)}`. Type `30m`, `until 14:30` or "
+            "`tomorrow 9am`, and why under reason.",
+            field="until",
+        )
+    return " ".join(part for part in (when.reason, reason) if part), when.until_at

@@ -117,21 +117,20 @@ class Rollcall:
     async def _tell_restored(self, now: datetime) -> None:
         """The first start on a restored backup says so, in the log and in the audit."""
 
-        def noted(tx: Transaction) -> str | None:
-            source = tx.ledger.setting("", RESTORED_FROM)
-            if source:
-                entry = AuditEntry(
-                    new_id("aud", now), self.organization_id, now, "operator", "database.restored", source
-                )
-                tx.ledger.audit(entry)
-                tx.ledger.put_setting("", RESTORED_FROM, "", now)
-                mark = f"{int(now.timestamp()):x}"
-                tx.ledger.put_setting(self.organization_id, EVENTS_MARK, mark, now)
-            return source
+        source = await self.store.read(lambda tx: tx.ledger.setting("", RESTORED_FROM))
+        if not source:
+            return
 
-        source = await self.store.write(noted)
-        if source:
-            log.warning("this database was restored from %s: what happened after that backup is gone", source)
+        def noted(tx: Transaction) -> None:
+            entry = AuditEntry(
+                new_id("aud", now), self.organization_id, now, "operator", "database.restored", source
+            )
+            tx.ledger.audit(entry)
+            tx.ledger.put_setting("", RESTORED_FROM, "", now)
+            tx.ledger.put_setting(self.organization_id, EVENTS_MARK, f"{int(now.timestamp()):x}", now)
+
+        await self.store.write(noted)
+        log.warning("this database was restored from %s: what happened after that backup is gone", source)
 
     async def tick(self) -> None:
         """Store what time has brought about, and finish what the database had no time for."""

@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from bot import admission, explain, linking, replies
-from bot.asked import Asked, actor_of
+from bot.asked import Asked, actor_of, time_away
 from bot.commands import (
     BY_NAME,
     GROUP,
@@ -18,7 +18,6 @@ from bot.commands import (
     as_typed,
     check,
     check_names,
-    quoted,
     read_line,
 )
 from bot.config import Config
@@ -36,7 +35,6 @@ from bot.domain.errors import (
 from bot.domain.facts import Choice, FeedState, Presence
 from bot.domain.ids import new_id
 from bot.domain.presence import Feeds
-from bot.domain.when import parse_when
 from bot.leading import Leading, author
 from bot.lookup import find_agent, find_zone, suggest
 from bot.message import Message
@@ -187,19 +185,11 @@ class Dispatcher:
 
     async def _away(self, asked: Asked) -> Message:
         agent = asked.needed
-        until, reason = asked.arguments.get("until", ""), asked.arguments.get("reason", "").strip()
-        when = parse_when(until, asked.now, agent.zone)
-        if asked.command.text is None and until.strip() and when.until_at is None:
-            raise BadInput(
-                f"I read no time in `{quoted(until)}`. Type `30m`, `until 14:30` or "
-                "`tomorrow 9am`, and why under reason.",
-                field="until",
-            )
-        said = " ".join(part for part in (when.reason, reason) if part)
+        said, until_at = time_away(asked, agent.zone)
         await self.core.change(
             agent.id,
             lambda facts, at: choose_away(
-                facts, self._feeds, self.core.policy, at, reason=said, until_at=when.until_at
+                facts, self._feeds, self.core.policy, at, reason=said, until_at=until_at
             ),
             f"agent:{agent.id}",
             "presence.away",

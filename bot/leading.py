@@ -13,7 +13,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from bot import admission, team_replies
-from bot.asked import Asked, actor_of
+from bot.asked import Asked, actor_of, time_away
 from bot.commands import quoted, spelled
 from bot.config.values import known_zone
 from bot.core import Rollcall
@@ -24,7 +24,6 @@ from bot.domain.facts import Facts
 from bot.domain.slugs import slug_of
 from bot.domain.transition import Notice, Told
 from bot.domain.transition import Step as Decision
-from bot.domain.when import parse_when
 from bot.lookup import find_agent
 from bot.message import Message
 from bot.ports import Transaction
@@ -94,15 +93,8 @@ class Leading:
                 identity_id=here[1].id if oneself and here is not None else None,
             )
         else:
-            when = parse_when(until, asked.now, self._zone(asked))
-            if asked.command.text is None and until.strip() and when.until_at is None:
-                raise BadInput(
-                    f"I read no time in `{quoted(until)}`. Type `30m`, `until 14:30` or "
-                    "`tomorrow 9am`, and why under reason.",
-                    field="until",
-                )
-            said = " ".join(part for part in (when.reason, reason) if part)
-            chosen = partial(choose_away, reason=said, until_at=when.until_at)
+            said, until_at = time_away(asked, self._zone(asked))
+            chosen = partial(choose_away, reason=said, until_at=until_at)
 
         def decide(facts: Facts, at: datetime) -> Decision:
             after, changes = chosen(facts, feeds, policy, at, by=by)

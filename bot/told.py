@@ -9,16 +9,30 @@ from bot.replies import IM_AVAILABLE, IM_BACK, LABELS, SIGN_OFF, said
 from bot.roster import Row
 
 
-def _set_by(row: Row, data: Mapping[str, str]) -> Message | None:
-    """A lead set their presence, and nobody has changed it since."""
-    intent = row.facts.intent
-    said: Line = (": ", words(intent.reason)) if intent.reason.strip() else ()
-    if intent.set_at.isoformat() != data.get("set_at"):
+def _set_by_lead(row: Row, data: Mapping[str, str]) -> Message | None:
+    """None once anybody has changed it since."""
+    if row.facts.intent.set_at.isoformat() != data.get("set_at"):
         return None
-    first: list[Span] = [Strong(words(data.get("by", ""), 60)), " set you "]
+    who: Line = (Strong(words(data.get("by", ""), 60)),)
+    return _set_by(
+        row, who, "No new chats come to you. Press the button when you can take some.", IM_AVAILABLE
+    )
+
+
+def _set_by_program(row: Row, name: str) -> Message | None:
+    """`name`: of its key. None once somebody else has changed it."""
+    if not row.facts.intent.by.startswith("api:"):
+        return None
+    who: Line = ("The program ", Strong(words(name, 60))) if name else ("A program",)
+    return _set_by(row, who, "No new chats come to you. Press the button when you're back.", IM_BACK)
+
+
+def _set_by(row: Row, who: Line, away: str, back: Button) -> Message:
+    """Somebody else set their presence; `away` and `back` end it where that is Away."""
+    intent = row.facts.intent
+    first: list[Span] = [*who, " set you "]
     if intent.choice is Choice.AVAILABLE:
-        first += [Strong(LABELS[Presence.AVAILABLE]), *said, "."]
-        lines: list[Line] = [tuple(first)]
+        lines: list[Line] = [(*first, Strong(LABELS[Presence.AVAILABLE]), *said(intent), ".")]
         if row.verdict.presence is Presence.OFFLINE:
             lines.append(
                 ("Your team still sees you as ", Strong("Offline"), ". You're here? Press the button.")
@@ -27,43 +41,14 @@ def _set_by(row: Row, data: Mapping[str, str]) -> Message | None:
     first.append(Strong(LABELS[Presence.AWAY]))
     if intent.until_at is not None:
         first += [" until ", Moment(intent.until_at)]
-    return Message(
-        (
-            (*first, *said, "."),
-            ("No new chats come to you. Press the button when you can take some.",),
-        ),
-        buttons=(IM_AVAILABLE, SIGN_OFF),
-        tone=Tone.AWAY,
-    )
-
-
-def _set_by_program(row: Row, name: str) -> Message | None:
-    """A direct message: a program set their presence. `name`: of its key. None once somebody else has."""
-    intent = row.facts.intent
-    if not intent.by.startswith("api:"):
-        return None
-    first: list[Span] = (
-        ["The program ", Strong(words(name, 60)), " set you "] if name else ["A program set you "]
-    )
-    if intent.choice is Choice.AVAILABLE:
-        lines: list[Line] = [(*first, Strong("Available"), *said(intent), ".")]
-        if row.verdict.presence is Presence.OFFLINE:
-            lines.append(
-                ("Your team still sees you as ", Strong("Offline"), ". You're here? Press the button.")
-            )
-        return Message(tuple(lines), buttons=(IM_AVAILABLE, Button("I'm away", "away")), tone=Tone.GOOD)
-    first.append(Strong("Away"))
-    if intent.until_at is not None:
-        first += [" until ", Moment(intent.until_at)]
-    lines = [(*first, *said(intent), "."), ("No new chats come to you. Press the button when you're back.",)]
-    return Message(tuple(lines), buttons=(IM_BACK, SIGN_OFF), tone=Tone.AWAY)
+    return Message(((*first, *said(intent), "."), (away,)), buttons=(back, SIGN_OFF), tone=Tone.AWAY)
 
 
 def told(kind: Told, row: Row, data: Mapping[str, str] = {}) -> Message | None:
     """A direct message that is owed; None when it no longer makes sense. `data` as its notice has it."""
     presence, check_in = row.verdict.presence, row.facts.check_in
     if kind is Told.SET_BY_LEAD:
-        return _set_by(row, data)
+        return _set_by_lead(row, data)
     if kind is Told.SET_BY_PROGRAM:
         return _set_by_program(row, data.get("by", ""))
     if kind is Told.STILL_THERE:

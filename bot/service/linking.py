@@ -114,11 +114,6 @@ def _audit(
     tx.ledger.audit(AuditEntry(new_id("aud", now), house.organization_id, now, actor, action, subject, data))
 
 
-def actor_of(person: Person, agent: Agent | None) -> str:
-    """Who gives the command, for the audit."""
-    return f"agent:{agent.id}" if agent else f"person:{person.platform}:{person.profile.external_id}"
-
-
 def ask(
     tx: Transaction,
     house: House,
@@ -166,7 +161,15 @@ def confirm(
         if typed.name:
             tx.linking.missed(house.organization_id, typed.name)
         subject = confirmer.id if confirmer else who
-        _audit(tx, house, now, actor_of(person, confirmer), "link.refused", subject, platform=person.platform)
+        _audit(
+            tx,
+            house,
+            now,
+            members.actor_of(person, confirmer),
+            "link.refused",
+            subject,
+            platform=person.platform,
+        )
         return Written(Outcome.REFUSED)
     if sides != Sides(asker.id, confirmer.id if confirmer else ""):
         raise Conflict("Somebody's accounts have just changed, so nothing was done. Try once more.")
@@ -178,7 +181,7 @@ def confirm(
         tx,
         house,
         now,
-        actor_of(person, confirmer),
+        members.actor_of(person, confirmer),
         "agent.linked",
         asker.id,
         platform=person.platform,
@@ -219,7 +222,7 @@ def _merged(
     person: Person,
     now: datetime,
 ) -> Written:
-    actor = actor_of(person, confirmer)
+    actor = members.actor_of(person, confirmer)
     if confirmer is None:
         identity = members.identity_of(person, now)
         joined = replace(asker, identities=(*asker.identities, identity))

@@ -32,6 +32,11 @@ def announce(
     tx.ledger.events([Event(new_id("evt", now), agent.organization_id, agent.id, kind, now, about)])
 
 
+def actor_of(person: Person, agent: Agent | None) -> str:
+    """Who gives a command, for the audit."""
+    return f"agent:{agent.id}" if agent else f"person:{person.platform}:{person.profile.external_id}"
+
+
 def identity_of(person: Person, now: datetime) -> Identity:
     """A new account of somebody's, as the platform describes them."""
     profile = person.profile
