@@ -102,7 +102,7 @@ class Notifier:
         now = self.core.clock.now()
         row = self.core.roster.row(notice.agent_id, now)
         kind, _, only = notice.told.partition(":")
-        message = await self._message(Told(kind), row, only, notice) if row is not None else None
+        message = _message(Told(kind), row, only, notice) if row is not None else None
         if row is None or message is None or now > notice.expires_at:
             return "expired"
         for identity in _where(row, only):
@@ -119,22 +119,10 @@ class Notifier:
         log.info("an agent can't be reached by direct message", extra={"agent": notice.agent_id})
         return "unreachable"
 
-    async def _message(self, kind: Told, row: Row, only: str, notice: NoticeRow) -> Message | None:
-        """What to say; `only`: the one account that it is said to."""
-        if only:
-            return link_replies.told(kind, row, only)
-        if kind is Told.SET_BY_PROGRAM:
-            return told(kind, row, {**notice.data, "by": await self._program(row)})
-        return told(kind, row, notice.data)
 
-    async def _program(self, row: Row) -> str:
-        """The name of the key that set the agent's presence; "" where none did, or it is not known."""
-        kind, _, key_id = row.facts.intent.by.partition(":")
-        if kind != "api":
-            return ""
-        organization_id = self.core.organization_id
-        known = await self.core.store.read(lambda tx: tx.ledger.keys(organization_id))
-        return next((key.name for key in known if key.id == key_id), "")
+def _message(kind: Told, row: Row, only: str, notice: NoticeRow) -> Message | None:
+    """What to say; `only`: the one account that it is said to."""
+    return link_replies.told(kind, row, only) if only else told(kind, row, notice.data)
 
 
 def _where(row: Row, only: str) -> Sequence[Identity]:

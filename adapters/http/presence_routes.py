@@ -111,7 +111,7 @@ class PresenceRoutes:
         choice = Choice(body.presence)
         until_at = _until(body, choice, asked.now)
         reason = words(body.reason, len(body.reason))
-        by = f"api:{asked.key.id}" if asked.key else "api:"
+        by, name = (f"api:{asked.key.id}", asked.key.name) if asked.key else ("api:", "")
 
         def decide(facts: Facts, at: datetime) -> Step:
             return set_by_program(
@@ -120,6 +120,7 @@ class PresenceRoutes:
                 core.policy,
                 at,
                 by=by,
+                name=name,
                 choice=choice,
                 reason=reason,
                 until_at=until_at,

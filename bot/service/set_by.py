@@ -19,11 +19,13 @@ def set_by_program(
     now: datetime,
     *,
     by: str,
+    name: str,
     choice: Choice,
     reason: str,
     until_at: datetime | None,
 ) -> Step:
-    """Available, or Away until an instant or for good, with a word to the agent about who did it.
+    """Available, or Away until an instant or for good, with a word to the agent about who did it:
+    `by` is the intent's author, `name` what they are called.
 
     Raises AlreadySo where the intent is that already, whoever's it is, and SignedOff.
     """
@@ -36,4 +38,4 @@ def set_by_program(
         after, changes = choose_available(facts, feeds, policy, now, by=by, note=reason)
     else:
         after, changes = choose_away(facts, feeds, policy, now, by=by, reason=reason, until_at=until_at)
-    return after, (*changes, Notice(Told.SET_BY_PROGRAM, now))
+    return after, (*changes, Notice(Told.SET_BY_PROGRAM, now, name))
