@@ -183,6 +183,7 @@ class PresenceRoutes:
     ) -> Sequence[Kept]:
         """With what time has brought about, though the next tick has yet to store it."""
         core = self._core
+        core.roster.settle(now)
         facts = core.roster.facts(agent_id)
         if facts is None or not stored or stored[-1][1] is not None:
             return stored

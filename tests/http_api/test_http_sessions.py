@@ -13,6 +13,7 @@ from bot.config import Config
 from bot.core import Rollcall
 from bot.domain.agent import Agent
 from bot.domain.choices import choose_available
+from bot.domain.errors import Unavailable
 from bot.domain.sessions import MOST_SESSIONS
 from bot.ports import Store, Transaction
 
@@ -251,6 +252,94 @@ async def test_a_program_that_was_stopped_for_a_while_ends_no_session() -> None:
         assert await presence(at, bob) == ("available", False)
         await passes(at, 1)
         assert await presence(at, bob) == ("offline", False)
+
+
+@pytest.mark.parametrize("first", ["a question", "the history", "a logout", "a presence", "a heartbeat"])
+async def test_whatever_comes_first_after_the_clock_has_jumped_ends_no_session(
+    first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 5: the next tick is up to a second away, and until then nothing is answered or decided by leases
+    that nobody could renew."""
+    async with house() as at:
+        ann = await connected(at)
+        await beat(at, ann, "one")
+        await beat(at, ann, "two")
+        await passes(at, 10)
+        passed = at.clock.monotonic() + 0.5
+        monkeypatch.setattr(at.clock, "monotonic", lambda: passed)
+        at.clock.at += timedelta(seconds=600)
+        path = f"/v1/agents/{ann.id}"
+        if first == "a question":
+            assert (await at.ask("/v1/availability")).json()["counts"]["available"] == 1
+            assert await presence(at, ann) == ("available", True)
+        elif first == "the history":
+            stretches = (await at.ask(path + "/history")).json()["intervals"]
+            assert [one["presence"] for one in stretches] == ["available"]
+        elif first == "a logout":
+            await beat(at, ann, "two", "DELETE")
+        elif first == "a presence":
+            said = {"presence": "available", "reason": "back"}
+            await at.ask(path + "/presence", method="PUT", scope="presence", json=said)
+        else:
+            assert not (await beat(at, ann, "two"))["reopened"]
+        await at.core.tick()
+        assert not (await beat(at, ann, "one"))["reopened"]
+        assert await presence(at, ann) == ("available", True)
+        assert "offline" not in [one for one, since in await intervals(at, ann) if since > START]
+
+
+@pytest.mark.parametrize("key", ["tab-1", "tab-2"], ids=["that renews", "that opens"])
+async def test_a_heartbeat_that_comes_before_the_tick_gives_every_other_console_its_whole_lease(
+    key: str,
+) -> None:
+    """Nobody was there for 30 s, and nothing is due yet: it is noticed all the same."""
+    async with house() as at:
+        ann, bob = await connected(at), await connected(at, "Bob")
+        await beat(at, ann)
+        await beat(at, bob)
+        at.clock.at += timedelta(seconds=30)
+        await beat(at, ann, key)
+        await passes(at, 65)
+        assert (await presence(at, bob))[0] == "available"
+        await passes(at, 5)
+        assert (await presence(at, bob))[0] == "offline"
+
+
+async def test_a_session_opened_right_after_a_stop_is_good_for_new_work_at_once() -> None:
+    """It was seen since we are there again, not before."""
+    async with house() as at:
+        ann = await connected(at)
+        await beat(at, ann)
+        at.clock.at += timedelta(seconds=600)
+        await beat(at, ann, "another")
+        await at.core.tick()
+        assert await presence(at, ann) == ("available", True)
+
+
+async def test_the_sessions_feed_is_taken_up_again_though_the_database_was_away_just_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else no console would be known again before the next start, nor its end."""
+    async with house() as at:
+        ann = await connected(at)
+        await beat(at, ann)
+        write = at.store.write
+
+        async def gone(_: object) -> None:
+            raise Unavailable("The database can't be written.")
+
+        at.clock.at += timedelta(seconds=30)
+        monkeypatch.setattr(at.store, "write", gone)
+        with pytest.raises(Unavailable):
+            await at.core.tick()
+        monkeypatch.setattr(at.store, "write", write)
+        await passes(at, 1)
+        renewed = await beat(at, ann)
+        assert (renewed["open"], renewed["expires_at"]) == (True, "2026-11-02T09:01:36Z")
+        (feed,) = (await at.ask("/v1/availability")).json()["feeds"]
+        assert feed["state"] == "live"
+        await passes(at, 70)
+        assert await presence(at, ann) == ("offline", False)
 
 
 async def test_too_many_sessions_are_refused_and_ended_ones_make_room() -> None:
