@@ -26,7 +26,7 @@ from bot.service.presence import needs_storing
 log = logging.getLogger("rollcall.sessions")
 EXTERNAL_ID, NAME = "sessions", "Consoles"
 AWAY = timedelta(seconds=10)
-"""Neither a tick, which comes each second, nor a heartbeat nor anything due for so long: we were not there."""
+"""Neither a tick, which comes each second, nor a heartbeat for so long: we were not there."""
 
 
 class Session(Struct, frozen=True):
