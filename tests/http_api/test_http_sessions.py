@@ -372,6 +372,17 @@ async def test_a_session_needs_the_scope_the_agent_and_a_key_of_the_right_kind()
         assert large.status_code == 413
 
 
+@pytest.mark.parametrize("path", ["/v1/nowhere/v1/agents/{}/sessions/tab-1", "/v1/agents/{}/sessions/tab-1/"])
+async def test_an_address_that_there_is_not_renews_nothing(path: str) -> None:
+    async with house() as at:
+        ann = await connected(at)
+        await beat(at, ann)
+        await at.clock.advance(seconds=5)
+        answer = await at.ask(path.format(ann.id), method="PUT", scope="presence")
+        assert answer.status_code == 404
+        assert at.facts(ann).links[0].beat_at == START
+
+
 async def test_another_organizations_key_opens_nothing() -> None:
     """I13, by the long way and by the short one."""
     async with house() as at:
