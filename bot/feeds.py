@@ -19,6 +19,7 @@ from bot.domain.agent import Agent, Workspace
 from bot.domain.errors import Unavailable
 from bot.domain.facts import Facts, Feed, FeedState, SlackAway, with_end
 from bot.domain.presence import Feeds
+from bot.domain.set_back import feed_set_back
 from bot.domain.transition import Change, review, settle
 from bot.domain.transition import Step as Decision
 from bot.ports import Clock, Store, StoredFeed, Transaction
@@ -187,6 +188,13 @@ class FeedStates:
         if old is not None and old.state is FeedState.LIVE:
             lost = self._now(workspace_id, FeedState.DOWN, old.epoch, old.live_at, lost_at)
             self._swap(workspace_id, lost, since)
+
+    def set_back(self, by: timedelta, now: datetime) -> None:
+        """The clock was set back by so much, to `now`: what had just become of feeds lies ahead by it."""
+        for feed in list(self._roster.feeds.values()):
+            dated = feed_set_back(feed, by, now)
+            if dated != feed:
+                self._roster.set_feed(dated)
 
     async def off(self, workspace_id: str) -> None:
         """This workspace gives no presence: no links at all."""
