@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -14,6 +14,7 @@ from http_house import House, house, spoken, where
 from storage_faults.stores import event
 
 from adapters.http import protocol, stream
+from adapters.http.protocol import Protocol
 from bot.publishing import Page
 from bot.service import keys
 from storage.database import open_inline
@@ -72,7 +73,7 @@ async def test_who_joins_in_the_middle_of_a_burst_is_told_each_once(
         tell, second = server._tell, Follower(at.server.address, await at.key("read"), last)
         joined = asyncio.Event()
 
-        async def slowly(said: bytes, listeners: object) -> None:
+        async def slowly(said: bytes, listeners: Mapping[Protocol, object]) -> None:
             await tell(said, listeners)
             if not joined.is_set():
                 joined.set()
