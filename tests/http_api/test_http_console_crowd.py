@@ -27,7 +27,9 @@ async def ask_all(at: House, agents: Sequence[Agent]) -> list[bytes]:
 
     async def one(agent: Agent) -> bytes:
         reader, writer = await asyncio.open_connection(*where(at.server))
-        head = f"PUT /v1/agents/{agent.id}/sessions/tab HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+        head = (
+            f"PUT /v1/agents/{agent.id}/sessions/tab HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+        )
         writer.write(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()
