@@ -162,7 +162,7 @@ async def test_the_waits_before_restarts_begin_anew_after_a_minute_of_health(
         raise OSError("the gateway had a hiccup")
 
     with pytest.raises(asyncio.CancelledError):
-        await program._again("x", run)
+        await program.houses[0]._again("x", run)
     assert max(clock.waits) == (30 if grows else clock.waits[0])
     assert clock.waits[0] <= 2
     await program.store.close()
@@ -247,6 +247,6 @@ async def test_a_running_program_forgets_what_it_has_kept_for_long_enough(
     monkeypatch.setattr(clock, "sleep", sleep)
     began = clock.monotonic()
     with pytest.raises(asyncio.CancelledError):
-        await program._ticks()
+        await program.houses[0]._ticks()
     assert [at - began for at in asked] == [60, 61, 62, 122, 182]
     await program.store.close()
