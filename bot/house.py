@@ -6,17 +6,18 @@ Several stand side by side in one program (`bot.wiring`), with one database, one
 import asyncio
 import difflib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import TypeVar
 
+import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from bot.config import Config, ConfigError
 from bot.dispatch import Desk
 from bot.domain.errors import Unavailable
 from bot.notifier import Notifier
-from bot.ports import ChatPlatform, Clock, PlatformFactory, Store
+from bot.ports import AsgiApp, ChatPlatform, Clock, PlatformFactory, Store
 
 T = TypeVar("T")
 log = logging.getLogger("rollcall.program")
@@ -64,22 +65,39 @@ class House:
         self.leaving = False
         """What its parts stand on is being taken away: that they fail says nothing."""
 
+    @property
+    def slug(self) -> str:
+        """By what the database knows the organization."""
+        return self.config.organization.slug
+
+    @property
+    def name(self) -> str:
+        """What an operator knows it by: its file."""
+        return self.config.file or f"the organization {self.slug}"
+
+    @property
+    def mounts(self) -> dict[str, AsgiApp]:
+        """The paths of the HTTP server that its platforms answer."""
+        return {path: app for platform in self.platforms.values() for path, app in platform.mounts.items()}
+
     async def start(self) -> None:
         """Read everything from the database, and find its platforms. Raises RollcallError."""
         await self.core.start()
         self.platforms = find_platforms(self.config, self.core)
 
     def begin(self) -> list[asyncio.Task[None]]:
-        """Everything that runs until it is cancelled; a platform that fails never touches another."""
+        """Everything that runs until it is cancelled; a platform that fails never touches another. What is
+        logged from there names the organization."""
         notifier = Notifier(self.core, self.platforms)
-        return [
-            *(
-                asyncio.create_task(self._again(name, platform.run), name=f"platform {name}")
-                for name, platform in self.platforms.items()
-            ),
-            asyncio.create_task(self._ticks(), name="ticks"),
-            asyncio.create_task(self._again("notices", notifier.run), name="notices"),
-        ]
+        with structlog.contextvars.bound_contextvars(organization=self.slug):
+            return [
+                *(
+                    asyncio.create_task(self._again(name, platform.run), name=f"platform {name}")
+                    for name, platform in self.platforms.items()
+                ),
+                asyncio.create_task(self._ticks(), name="ticks"),
+                asyncio.create_task(self._again("notices", notifier.run), name="notices"),
+            ]
 
     async def _again(self, name: str, run: Callable[[], Coroutine[object, object, None]]) -> None:
         """Run it for ever; when it fails, again after a while that grows to `LONGEST_RESTART`.
@@ -134,3 +152,16 @@ class House:
         except Exception:
             log.exception(failed)
         return None
+
+
+def refuse_same_paths(houses: Sequence[House]) -> None:
+    """Raises ConfigError where platforms of two organizations want to answer at one path."""
+    taken: dict[str, House] = {}
+    for house in houses:
+        for path in house.mounts:
+            if path in taken:
+                raise ConfigError(
+                    f"{house.name}: its platform answers at {path}, and so does that of {taken[path].name}. "
+                    "Configure another path for one, or run them as two programs."
+                )
+            taken[path] = house

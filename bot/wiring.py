@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bot.config import Config
 from bot.dispatch import Desk
 from bot.domain.errors import RollcallError
-from bot.house import EndedByItself, House
+from bot.house import EndedByItself, House, refuse_same_paths
 from bot.ports import ChatPlatform, Clock, Store
 from bot.summaries import post_due
 
@@ -38,13 +38,15 @@ class Program:
         store: Store,
         clock: Clock,
         claim: "Claim | None" = None,
+        further: Sequence[Config] = (),
     ) -> None:
-        """`claim`: the database is this program's alone; it is released when the program has run."""
+        """`claim`: the database is this program's alone; it is released when the program has run.
+        `further`: of more organizations, with the first one's database, HTTP and log."""
         self.config = config
         self._claim = claim
         self.store = store
         self.clock = clock
-        self.houses = [House(config, store, clock)]
+        self.houses = [House(one, store, clock) for one in (config, *further)]
         self.http: HttpServer | None = None
 
     @property
@@ -82,7 +84,7 @@ class Program:
             if self._claim is not None:
                 self._claim.tell(lose)
             for house in self.houses:
-                await house.start()
+                await self._start(house)
             if self.config.http.enabled:
                 tasks.append(await self._serve_http())
                 tasks[0].add_done_callback(lambda http: end(_why_ended(http)))
@@ -102,11 +104,22 @@ class Program:
                 if self._claim is not None:
                     self._claim.release()
 
+    async def _start(self, house: House) -> None:
+        """One organization that can't start keeps all from it: half a program would look well. Raises what
+        it raises, with its file where there are several."""
+        try:
+            await house.start()
+        except RollcallError as problem:
+            if len(self.houses) > 1:
+                problem.sentence = f"{house.name}: {problem.sentence}"
+            raise
+
     async def _serve_http(self) -> asyncio.Task[None]:
         from adapters.http.server import HttpServer
 
-        mounts = {path: app for platform in self.platforms.values() for path, app in platform.mounts.items()}
-        self.http = HttpServer(self.core, mounts)
+        refuse_same_paths(self.houses)
+        further = [(house.core, house.mounts) for house in self.houses[1:]]
+        self.http = HttpServer(self.core, self.houses[0].mounts, further)
         await self.http.bind()
         return asyncio.create_task(self.http.run(), name="http")
 
@@ -118,7 +131,8 @@ class Program:
 
         waker = Waker()
         for house in houses:
-            waker.every(SUMMARIES_EVERY, "summaries", partial(post_due, house.core, house.platforms))
+            name = f"summaries of {house.slug}"
+            waker.every(SUMMARIES_EVERY, name, partial(post_due, house.core, house.platforms))
         waker.start()
         try:
             await asyncio.Event().wait()
@@ -191,7 +205,7 @@ async def _within(seconds: float, what: str, step: Coroutine[object, object, Non
         log.error("%s ended badly", what, exc_info=problem)
 
 
-def open_program(config: Config, clock: Clock | None = None) -> Program:
+def open_program(config: Config, clock: Clock | None = None, further: Sequence[Config] = ()) -> Program:
     """The database claimed, brought up to date and opened; everything built, nothing started. Run it: that
     is what gives the database back.
 
@@ -209,7 +223,7 @@ def open_program(config: Config, clock: Clock | None = None) -> Program:
     except BaseException:
         claimed.release()
         raise
-    return Program(config, store, clock or SystemClock(), claimed)
+    return Program(config, store, clock or SystemClock(), claimed, further)
 
 
 def open_beside(config: Config) -> tuple[Store, Clock]:

@@ -16,8 +16,6 @@ from bot.config import Config
 from bot.domain.agent import Agent, Role, Skill, Team, Workspace
 from bot.ports import Transaction
 
-ORGANIZATION = "default"
-"""The slug of the organization that is served."""
 REMEMBERED = "configured"
 """The organization's setting that holds what the configuration said at the last start, as JSON."""
 
@@ -124,7 +122,7 @@ def _merged(
 def begin(tx: Transaction, config: Config, now: datetime) -> Beginning:
     """The organization's row, and the lists of teams and skills, with what has changed in the
     configuration since the last start. What that means for agents is the caller's, and then `remember`."""
-    organization_id = tx.members.ensure_organization(ORGANIZATION, config.organization.name, now)
+    organization_id = tx.members.ensure_organization(config.organization.slug, config.organization.name, now)
     kept, said = tx.ledger.setting(organization_id, REMEMBERED), Configured.of(config)
     was = msgspec.json.decode(kept, type=Configured) if kept else None
     teams = {team.slug: team for team in tx.members.teams(organization_id)}
