@@ -263,7 +263,12 @@ class Further(WholeProgram):
         self.config = {"organization": {"slug": slug}, **config}
         self.path = program.folder / f"{slug}.toml"
         self.log = program.log
+        self._within = program
         program.further.append(self)
+
+    async def advance(self, seconds: float) -> datetime:
+        """The clock is the program's."""
+        return await self._within.advance(seconds)
 
 
 def _instant(microseconds: int) -> datetime:
