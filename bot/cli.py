@@ -33,7 +33,7 @@ CONFIGS = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
     envvar="ROLLCALL_CONFIG",
-    help="The configuration file; repeat for more organizations, the one with the database first.",
+    help="The configuration file; repeat it for several organizations, the one with the database first.",
 )
 ORGANIZATION = click.option(
     "--organization", "slug", help="With several configuration files: the slug of the one that is meant."
@@ -253,8 +253,8 @@ def db() -> None:
     """Look after the database."""
 
 
-def _database(path: Path | None) -> str:
-    return _load([] if path is None else [path])[0].database.url.get_secret_value()
+def _database(paths: Sequence[Path]) -> str:
+    return _load(paths)[0].database.url.get_secret_value()
 
 
 def _run_db(work: Callable[[], Any]) -> Any:
@@ -267,23 +267,23 @@ def _run_db(work: Callable[[], Any]) -> Any:
 
 
 @db.command("upgrade")
-@CONFIG
-def db_upgrade(path: Path | None) -> None:
+@CONFIGS
+def db_upgrade(paths: Sequence[Path]) -> None:
     """Bring the tables up to this program's version."""
 
     from bot import wiring
 
-    url = _database(path)
+    url = _database(paths)
     click.echo(f"The database is at schema {_run_db(lambda: wiring.upgrade_database(url))}.")
 
 
 @db.command("check")
-@CONFIG
-def db_check(path: Path | None) -> None:
+@CONFIGS
+def db_check(paths: Sequence[Path]) -> None:
     """Verify the database's integrity and what must always hold; exit code 1 if something is broken."""
     from bot import wiring
 
-    url = _database(path)
+    url = _database(paths)
     findings = _run_db(lambda: wiring.check_database(url))
     for line in findings:
         click.echo(line)
@@ -292,26 +292,26 @@ def db_check(path: Path | None) -> None:
 
 
 @db.command("backup")
-@CONFIG
+@CONFIGS
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
-def db_backup(path: Path | None, target: Path) -> None:
+def db_backup(paths: Sequence[Path], target: Path) -> None:
     """Copy the database to a file while it is in use."""
     from bot import wiring
 
-    url = _database(path)
+    url = _database(paths)
     _run_db(lambda: wiring.backup_database(url, target))
     click.echo(f"Backed up to {target}.")
 
 
 @db.command("restore")
-@CONFIG
+@CONFIGS
 @click.argument("source", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace the database that is there.")
-def db_restore(path: Path | None, source: Path, force: bool) -> None:
+def db_restore(paths: Sequence[Path], source: Path, force: bool) -> None:
     """Put a backup in the database's place. Stop Rollcall first."""
     from bot import wiring
 
-    url = _database(path)
+    url = _database(paths)
     _run_db(lambda: wiring.restore_database(source, url, force))
     click.echo(f"Restored from {source}. Start Rollcall again.")
 

@@ -7,6 +7,7 @@ import asyncio
 import difflib
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from bot.dispatch import Desk
 from bot.domain.errors import Unavailable
 from bot.notifier import Notifier
 from bot.ports import AsgiApp, ChatPlatform, Clock, PlatformFactory, Store
+from bot.summaries import post_due
 
 T = TypeVar("T")
 log = logging.getLogger("rollcall.program")
@@ -80,16 +82,20 @@ class House:
         """The paths of the HTTP server that its platforms answer."""
         return {path: app for platform in self.platforms.values() for path, app in platform.mounts.items()}
 
+    def logging(self) -> AbstractContextManager[None]:
+        """What is logged within, and by tasks that begin within, names the organization."""
+        return structlog.contextvars.bound_contextvars(organization=self.slug)
+
     async def start(self) -> None:
         """Read everything from the database, and find its platforms. Raises RollcallError."""
-        await self.core.start()
-        self.platforms = find_platforms(self.config, self.core)
+        with self.logging():
+            await self.core.start()
+            self.platforms = find_platforms(self.config, self.core)
 
     def begin(self) -> list[asyncio.Task[None]]:
-        """Everything that runs until it is cancelled; a platform that fails never touches another. What is
-        logged from there names the organization."""
+        """Everything that runs until it is cancelled; a platform that fails never touches another."""
         notifier = Notifier(self.core, self.platforms)
-        with structlog.contextvars.bound_contextvars(organization=self.slug):
+        with self.logging():
             return [
                 *(
                     asyncio.create_task(self._again(name, platform.run), name=f"platform {name}")
@@ -98,6 +104,11 @@ class House:
                 asyncio.create_task(self._ticks(), name="ticks"),
                 asyncio.create_task(self._again("notices", notifier.run), name="notices"),
             ]
+
+    async def post_summaries(self) -> None:
+        """Those that are due, each once."""
+        with self.logging():
+            await post_due(self.core, self.platforms)
 
     async def _again(self, name: str, run: Callable[[], Coroutine[object, object, None]]) -> None:
         """Run it for ever; when it fails, again after a while that grows to `LONGEST_RESTART`.

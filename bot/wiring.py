@@ -6,7 +6,6 @@ The only module that knows adapters and storage. What is heavy is imported when 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from bot.dispatch import Desk
 from bot.domain.errors import RollcallError
 from bot.house import EndedByItself, House, refuse_same_paths
 from bot.ports import ChatPlatform, Clock, Store
-from bot.summaries import post_due
 
 if TYPE_CHECKING:
     from adapters.http.server import HttpServer
@@ -131,8 +129,7 @@ class Program:
 
         waker = Waker()
         for house in houses:
-            name = f"summaries of {house.slug}"
-            waker.every(SUMMARIES_EVERY, name, partial(post_due, house.core, house.platforms))
+            waker.every(SUMMARIES_EVERY, f"summaries of {house.slug}", house.post_summaries)
         waker.start()
         try:
             await asyncio.Event().wait()

@@ -163,3 +163,12 @@ def test_two_platforms_at_one_path_are_refused(files: Files, monkeypatch: pytest
     ]
     with pytest.raises(ConfigError, match=r"zenith.toml: its platform answers at /hooks/chat, and so does "):
         refuse_same_paths(houses)
+
+
+def test_the_environment_may_name_several_files(files: Files) -> None:
+    """Colons between them, as in PATH."""
+    both = {"ROLLCALL_CONFIG": f"{files.acme}:{files.zenith}"}
+    made = CliRunner().invoke(main, ["key", "create", "--name", "x", "--organization", "zenith"], env=both)
+    assert made.exit_code == 0, made.output
+    checked = CliRunner().invoke(main, ["db", "check"], env=both)
+    assert checked.exit_code == 0, checked.output

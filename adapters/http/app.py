@@ -53,6 +53,7 @@ class Front:
         self._clock = core.clock
         self.mounts = dict(mounts)
         self._ids = RequestIds()
+        self._whose = {"organization": core.config.organization.slug}
         self.access: Access = Access(
             core, core.config.http.rate_per_minute, beside.access if beside else None
         )
@@ -155,7 +156,7 @@ class Front:
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send, asked: Asked) -> int:
         """Whatever is not hot. Answers the status that was sent."""
-        with structlog.contextvars.bound_contextvars(request_id=asked.request_id):
+        with structlog.contextvars.bound_contextvars(request_id=asked.request_id, **self._whose):
             allowed = self._allowed(asked)
             if asked.method == "OPTIONS" and allowed:
                 return await _send(send, Answer(204, [NO_STORE, (b"allow", allowed)], b""), asked)
@@ -233,7 +234,8 @@ class Front:
             return message
 
         try:
-            await mounted(scope, in_time, relay)
+            with structlog.contextvars.bound_contextvars(**self._whose):
+                await mounted(scope, in_time, relay)
         except TimeoutError:
             if body_due is None or loop.time() < body_due:
                 raise
