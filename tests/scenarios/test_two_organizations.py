@@ -285,6 +285,8 @@ async def test_commands_and_words_stay_within_the_organization(tmp_path: Path) -
         assert await both.acme.seen(both.maria, "maria") == "away"
         assert await both.zenith.seen(both.other_maria, "maria") == "available"
         assert both.zenith.fake.direct_messages(both.other_maria.id) == []
+        signed_in = [line for line in both.program.logged() if line["event"] == "Signed in to T1"]
+        assert sorted(line["organization"] for line in signed_in) == ["acme", "acme", "zenith", "zenith"]
         assert both.program.broken() == []
 
 
