@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -98,20 +98,22 @@ async def measure(run: list[str], port: int, agents: int) -> tuple[float, float,
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client, asyncio.timeout(120):
 
-            async def page(path: str) -> httpx.Response | None:
-                try:
-                    return await client.get(path)
-                except httpx.TransportError:
-                    return None
+            async def until(path: str, shows: Callable[[httpx.Response], bool], every: float) -> float:
+                """When the page showed it."""
+                while True:
+                    try:
+                        if shows(await client.get(path)):
+                            return time.perf_counter()
+                    except httpx.TransportError:
+                        pass
+                    await asyncio.sleep(every)
 
-            while (answer := await page("/readyz")) is None or answer.status_code != 200:
-                await asyncio.sleep(0.02)
-            ready = time.perf_counter()
-            while (shown := await page("/metrics")) is None or gauge(
-                shown.text, "rollcall_feed_agents_seen", "discord"
-            ) < agents:
-                await asyncio.sleep(0.1)
-            seen = time.perf_counter()
+            ready = await until("/readyz", lambda page: page.status_code == 200, 0.02)
+            seen = await until(
+                "/metrics",
+                lambda page: gauge(page.text, "rollcall_feed_agents_seen", "discord") >= agents,
+                0.1,
+            )
             await asyncio.sleep(WATCHED)
             shown = await client.get("/metrics")
             return ready - began, seen - ready, gauge(shown.text, "rollcall_feed_agents_seen", "slack")

@@ -276,11 +276,11 @@ class Roster:
         feed, there = self.feeds.get(feed_id), self.on_feed(feed_id)
         if feed is None or feed.state is not FeedState.LIVE:
             return 0, len(there)
-        seen = sum(
-            any(link.feed_id == feed_id and link.epoch == feed.epoch for link in self._entries[one].facts.links)
-            for one in there
-        )
-        return seen, len(there)
+
+        def seen(links: Iterable[Link]) -> bool:
+            return any(link.feed_id == feed_id and link.epoch == feed.epoch for link in links)
+
+        return sum(seen(self._entries[one].facts.links) for one in there), len(there)
 
     def linked(self, feed_id: str) -> list[str]:
         """Ids of the agents with a link of that feed. Looks at everybody: not for queries."""

@@ -32,8 +32,8 @@ MOST_WAITING = 5_000
 ENOUGH_WAITING = 1_000
 """With more than that to be stored nobody else is asked for."""
 UNHURRIED = 1.0
-"""Seconds between two requests of a sweep: a connection may send 120 in a minute, and asking for everybody
-after a new session needs a hundred for 10,000 agents."""
+"""Seconds between two requests of sweeps, in all guilds together: a connection may send 120 in a minute, and
+asking for everybody after a new session needs a hundred for 10,000 agents."""
 RETRY = 2.0
 
 
@@ -223,15 +223,16 @@ class GuildFeed:
         if new and self.stage is not Stage.DOWN:
             self._begin_asking(new)
 
-    def ask_for_all(self) -> None:
+    def ask_for_all(self, guilds: int = 1) -> None:
         """Ask for everybody tracked: who left, who is called otherwise now, what no event told. A guild that
-        has not answered the last time is not asked once more beside it."""
+        has not answered the last time is not asked once more beside it. `guilds`: how many share the
+        connection."""
         if self._sweeping is not None and not self._sweeping.done():
             self.ask_for_new()
         else:
             self._track()
             if self.stage is Stage.LIVE:
-                self._sweeping = self._begin_asking(list(self.watched), UNHURRIED)
+                self._sweeping = self._begin_asking(list(self.watched), UNHURRIED * guilds)
 
     def _begin_asking(self, user_ids: Sequence[int], pause: float = 0.0) -> asyncio.Task[None]:
         """Beside everything else: a guild that does not answer holds up nobody."""

@@ -95,9 +95,9 @@ class Standing(Collector):
             workspace = core.workspaces.get(feed.id)
             labels = [feed.platform, workspace.external_id if workspace else feed.id]
             feeds.add_metric(labels, float(feed.state is FeedState.LIVE))
-            of_them, agents = core.roster.seen_on(feed.id)
+            of_them, of_all = core.roster.seen_on(feed.id)
             seen.add_metric(labels, of_them)
-            there.add_metric(labels, agents)
+            there.add_metric(labels, of_all)
         yield feeds
         yield there
         yield seen
