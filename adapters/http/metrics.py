@@ -81,6 +81,14 @@ class Standing(Collector):
             "1 where a platform's stream is live.",
             labels=[OF, "platform", "workspace"],
         )
+        there = GaugeMetricFamily(
+            "rollcall_feed_agents", "Agents with an account there.", labels=[OF, "platform", "workspace"]
+        )
+        seen = GaugeMetricFamily(
+            "rollcall_feed_agents_seen",
+            "Of these, who were seen since the stream began anew.",
+            labels=[OF, "platform", "workspace"],
+        )
         troubles = GaugeMetricFamily(
             "rollcall_troubles", "Things wrong with platforms that need somebody.", labels=[OF]
         )
@@ -102,13 +110,16 @@ class Standing(Collector):
             routable.add_metric([slug], pool.routable)
             for feed in core.roster.feeds.values():
                 workspace = core.workspaces.get(feed.id)
-                name = workspace.external_id if workspace else feed.id
-                feeds.add_metric([slug, feed.platform, name], float(feed.state is FeedState.LIVE))
+                labels = [slug, feed.platform, workspace.external_id if workspace else feed.id]
+                feeds.add_metric(labels, float(feed.state is FeedState.LIVE))
+                of_them, of_all = core.roster.seen_on(feed.id)
+                seen.add_metric(labels, of_them)
+                there.add_metric(labels, of_all)
             troubles.add_metric([slug], len(core.troubles))
             listeners.add_metric([slug], stream.listeners)
             dropped.add_metric([slug], stream.dropped)
             ready.add_metric([slug], float(core.ready))
-        yield from (agents, routable, feeds, troubles, listeners, dropped, ready)
+        yield from (agents, routable, feeds, there, seen, troubles, listeners, dropped, ready)
 
 
 class Metrics:
