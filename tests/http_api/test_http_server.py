@@ -79,14 +79,14 @@ async def test_metrics_count_by_template_and_show_the_roster() -> None:
             'rollcall_http_requests_total{method="GET",route="unmatched",status="404"} 1.0',
             'rollcall_http_requests_total{method="GET",route="unmatched",status="401"} 1.0',
             'rollcall_http_request_seconds_count{route="/v1/availability"} 1.0',
-            'rollcall_agents{presence="available"} 1.0',
-            'rollcall_agents{presence="offline"} 1.0',
-            "rollcall_routable_agents 1.0",
-            'rollcall_feed_live{platform="slack",workspace="T1"} 1.0',
-            'rollcall_feed_agents{platform="slack",workspace="T1"} 2.0',
-            'rollcall_feed_agents_seen{platform="slack",workspace="T1"} 1.0',
-            "rollcall_troubles 0.0",
-            "rollcall_ready 1.0",
+            'rollcall_agents{organization="default",presence="available"} 1.0',
+            'rollcall_agents{organization="default",presence="offline"} 1.0',
+            'rollcall_routable_agents{organization="default"} 1.0',
+            'rollcall_feed_live{organization="default",platform="slack",workspace="T1"} 1.0',
+            'rollcall_feed_agents{organization="default",platform="slack",workspace="T1"} 2.0',
+            'rollcall_feed_agents_seen{organization="default",platform="slack",workspace="T1"} 1.0',
+            'rollcall_troubles{organization="default"} 0.0',
+            'rollcall_ready{organization="default"} 1.0',
         ):
             assert line in lines, line
         assert "Ann" not in page.text
