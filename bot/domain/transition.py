@@ -191,6 +191,7 @@ def enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: date
         and now.source == verdict.source
         and now.note == verdict.note
         and now.confirmed is verdict.confirmed
+        and now.reason_code == verdict.reason_code
     ):
         return facts, asked
     same = now.presence is verdict.presence
@@ -202,6 +203,7 @@ def enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: date
         verdict.note,
         verdict.confirmed,
         now.standing_since if same else None,
+        verdict.reason_code,
     )
     return replace(facts, interval=opened), (Moved(now, opened), *asked)
 

@@ -56,7 +56,14 @@ async def test_all_facts_are_kept(store: Store) -> None:
     assert fresh == new_agent(agent.id, START)
     tick = timedelta(microseconds=1)
     interval = Interval(
-        Presence.AWAY, START + HOUR, "set", "lead:agt_9", "zu Tisch \N{POT OF FOOD}", False, START + tick
+        Presence.AWAY,
+        START + HOUR,
+        "set",
+        "lead:agt_9",
+        "zu Tisch \N{POT OF FOOD}",
+        False,
+        START + tick,
+        "lunch",
     )
     full = replace(
         fresh,
@@ -66,7 +73,8 @@ async def test_all_facts_are_kept(store: Store) -> None:
             "lead:agt_9",
             "zu Tisch",
             START + 2 * HOUR,
-            Intent(Choice.AVAILABLE, START, "agent", "here"),
+            Intent(Choice.AWAY, START, "agent", "all day", reason_code="training"),
+            "lunch",
         ),
         interval=interval,
         check_in=CheckIn(agent.identities[0].id, START + tick, START + 8 * HOUR, warned=True),
