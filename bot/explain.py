@@ -103,8 +103,8 @@ def _presence(row: Row, *, of_them: bool = False, by: str = "") -> Line:
     if verdict.reason in BECAUSE:
         sentence = BECAUSE[verdict.reason][of_them]
         spans.append(": " + sentence.format(platform=platform_name(verdict.source)))
-    if verdict.note:
-        spans += [": ", words(verdict.note)]
+    if row.note:
+        spans += [": ", words(row.note)]
     return tuple(spans)
 
 

@@ -75,6 +75,15 @@ class PresenceBody(Body):
             max_length=LONGEST_REASON,
         ),
     ] = ""
+    reason_code: Annotated[
+        StrictStr | None,
+        Field(
+            description="the slug of one of the organization's reason codes; only with away; left out: the "
+            "one that reason begins with",
+            examples=["lunch"],
+            max_length=LONGEST_KEY,
+        ),
+    ] = None
 
 
 class SessionBody(Struct, frozen=True):
@@ -102,6 +111,9 @@ class SetPresence(Struct, frozen=True):
     chosen: Annotated[str, Meta(description="What is set: `available` or `away`.")]
     until: Annotated[datetime | None, Meta(description="When a timed away ends.")]
     reason: Annotated[str, Meta(description="Why the agent is seen so, as a code.")]
+    reason_code: Annotated[
+        str | None, Meta(description="What the away is for, by the organization's code; null: none.")
+    ]
     sentence: Annotated[str, Meta(description="For people: what holds now.")]
 
 
@@ -115,6 +127,9 @@ class Stretch(Struct, frozen=True):
     source: Annotated[str, Meta(description="Who or what decided.")]
     note: Annotated[str, Meta(description="The agent's own words.")]
     confirmed: Annotated[bool, Meta(description="False: the platforms had not been seen for too long.")]
+    reason_code: Annotated[
+        str | None, Meta(description="What an away is for, by the organization's code; null: none.")
+    ]
 
 
 class History(Struct, frozen=True):
@@ -126,7 +141,7 @@ class History(Struct, frozen=True):
 
 
 DOCUMENTS = (SessionBody, SetPresence, History)
-SET_AWAY = {"presence": "away", "for_s": 1800, "reason": "lunch"}
+SET_AWAY = {"presence": "away", "for_s": 1800, "reason": "with Ana", "reason_code": "lunch"}
 _AGENT = "agt_01k9f3tq8x7v5e2m4n6p8r0s1t"
 _AT = "2026-11-02T09:00:00Z"
 EXAMPLES: dict[type, dict[str, Any]] = {
@@ -148,6 +163,7 @@ EXAMPLES: dict[type, dict[str, Any]] = {
         "chosen": "away",
         "until": "2026-11-02T09:30:00Z",
         "reason": "set",
+        "reason_code": "lunch",
         "sentence": "Maria is Away.",
     },
     History: {
@@ -162,6 +178,7 @@ EXAMPLES: dict[type, dict[str, Any]] = {
                 "source": "agent",
                 "note": "",
                 "confirmed": True,
+                "reason_code": None,
             }
         ],
         "next_cursor": None,

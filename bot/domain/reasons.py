@@ -6,20 +6,13 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-DEFAULTS: Mapping[str, str] = {
-    "lunch": "Lunch",
-    "break": "Break",
-    "training": "Training",
-    "meeting": "Meeting",
-}
-"""Slug → name, where an organization has none of its own."""
 _JOINT = re.compile(r"^[\s,;:.!?|–—-]+")
 
 
 class Reasons(Struct, frozen=True):
     """The codes of an organization."""
 
-    names: Mapping[str, str] = DEFAULTS
+    names: Mapping[str, str]
     """Slug → name, in the configuration's order."""
 
     def name(self, slug: str) -> str:
@@ -28,23 +21,45 @@ class Reasons(Struct, frozen=True):
 
     def of(self, typed: str) -> str:
         """The slug of the code that these words begin with, by slug or name in any case; of several the
-        longest. Empty where there is none: it must be whole words, so `lunchtime` is no `lunch`."""
-        known = {key_of(one): slug for slug, name in self.names.items() for one in (name, slug)}
-        said = typed.split()
-        longest = max((key.count("-") + 1 for key in known), default=0)
-        for count in range(min(len(said), longest), 0, -1):
-            slug = known.get(key_of(" ".join(said[:count])))
-            if slug:
-                return slug
-        return ""
+        longest. Empty where there is none: they must be whole words, so `lunchtime` is no `lunch`."""
+        known = {key: slug for slug, name in self.names.items() for key in _keys(slug, name)}
+        return _beginning(typed.split(), known)[0]
 
 
-def key_of(words: str) -> str:
-    """Words by which a code is recognised: small letters and digits of any script without their marks,
-    hyphens between. Two codes must not share one."""
+USUAL = Reasons({"lunch": "Lunch", "break": "Break", "training": "Training", "meeting": "Meeting"})
+"""Where an organization has none of its own."""
+
+
+def _keys(slug: str, name: str) -> list[str]:
+    """By what a code is recognised: small letters and digits of any script without their marks, hyphens
+    between; of a name without any, by its slug alone."""
+    return [key for key in (_key(name), _key(slug)) if key]
+
+
+def _key(words: str) -> str:
     plain = unicodedata.normalize("NFKD", words.casefold())
     kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return re.sub(r"[\W_]+", "-", kept).strip("-")
+
+
+def _beginning(said: list[str], known: Mapping[str, str]) -> tuple[str, list[str]]:
+    """What the longest known beginning stands for, and the words behind it."""
+    longest = max((key.count("-") + 1 for key in known), default=0)
+    for count in range(min(len(said), longest), 0, -1):
+        key = _key(" ".join(said[:count]))
+        if key in known:
+            return known[key], said[count:]
+    return "", said
+
+
+def twins(reasons: Reasons) -> tuple[str, str] | None:
+    """Two slugs that the same words would be recognised as, if there are any."""
+    known: dict[str, str] = {}
+    for slug, name in reasons.names.items():
+        for key in _keys(slug, name):
+            if known.setdefault(key, slug) != slug:
+                return known[key], slug
+    return None
 
 
 def in_words(name: str, slug: str, note: str) -> str:
@@ -52,12 +67,6 @@ def in_words(name: str, slug: str, note: str) -> str:
     beside it. Without a code, the note."""
     if not slug:
         return note
-    said = note.split()
-    keys = {key_of(name), key_of(slug)}
-    longest = max(key.count("-") + 1 for key in keys)
-    for count in range(min(len(said), longest), 0, -1):
-        if key_of(" ".join(said[:count])) in keys:
-            said = said[count:]
-            break
-    rest = _JOINT.sub("", " ".join(said))
+    _, behind = _beginning(note.split(), dict.fromkeys(_keys(slug, name), slug))
+    rest = _JOINT.sub("", " ".join(behind))
     return f"{name}: {rest}" if rest else name

@@ -106,5 +106,6 @@ def moved(organization_id: str, agent_id: str, opened: Interval, now: datetime) 
             "source": opened.source,
             "note": opened.note,
             "confirmed": opened.confirmed,
+            "reason_code": opened.reason_code or None,
         },
     )
