@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
-from bot import admission, explain, linking, reason_replies, replies
+from bot import admission, consoles, explain, linking, reason_replies, replies
 from bot.asked import Asked, actor_of, time_away
 from bot.commands import (
     BY_NAME,
@@ -268,7 +268,8 @@ class Dispatcher:
         row, against = self._row(agent.id, asked.now), self.core.roster.why_not(agent.id, asked.now)
         oneself = asked.agent is not None and asked.agent.id == agent.id
         by = await author(self.core, row)
-        return explain.why(row, against, asked.names, oneself=oneself, by=by)
+        seen = tuple(consoles.seen(row, self._feeds, asked.now, of_them=not oneself))
+        return explain.why(row, against, asked.names, oneself=oneself, by=by, seen=seen)
 
     async def _timezone(self, asked: Asked) -> Message:
         agent, zone = asked.needed, find_zone(asked.arguments["zone"])
