@@ -176,8 +176,8 @@ async def at_a_console(*keys: str) -> Team:
     """Ana, Available by a lead's word, and there by nothing but her consoles."""
     team = await open_team()
     await team.type("7", "/presence me", on="discord", name="Ana")
-    boss = {"name": "Boss", "is_admin": True}
-    await team.type("1", "/presence set Ana available", on="discord", may_enrol=False, **boss)
+    line = "/presence set Ana available"
+    await team.type("1", line, on="discord", may_enrol=False, name="Boss", is_admin=True)
     for key in keys:
         await team.desk.sessions.beat(team.row("Ana").agent, key)
     return team
