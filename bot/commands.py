@@ -73,7 +73,7 @@ class CommandSpec(Struct, frozen=True):
 
 
 UNTIL = Parameter("until", Kind.TIME, "30m, 14:30, tomorrow 9am: when you come back")
-REASON = Parameter("reason", Kind.REASON, "Lunch, break, … or your own words; your team sees it")
+REASON = Parameter("reason", Kind.REASON, "Why: one that is offered, or your own words; your team sees it")
 TEAM = Parameter("team", Kind.TEAM, "Only this team")
 SKILL = Parameter("skill", Kind.SKILL, "Only agents with this skill")
 THE_TEAM = Parameter("team", Kind.TEAM, "Which team", required=True)

@@ -27,6 +27,9 @@ REASONS: Mapping[Reason, str] = {
     Reason.AT_CAPACITY: "Holding as many units as they can take.",
 }
 Units = Annotated[int, Meta(ge=0, description="Units of work.")]
+ReasonCode = Annotated[
+    str | None, Meta(description="What an away is for, by the organization's code; null: none.")
+]
 
 
 class Counts(Struct, frozen=True):
@@ -112,9 +115,7 @@ class AgentBody(Struct, frozen=True):
     reason: Annotated[str, Meta(description="Why, as a code.")]
     source: Annotated[str, Meta(description="Who or what decided.")]
     note: Annotated[str, Meta(description="The agent's own words.")]
-    reason_code: Annotated[
-        str | None, Meta(description="What an away is for, by the organization's code; null: none.")
-    ]
+    reason_code: ReasonCode
     until: Annotated[datetime | None, Meta(description="When a timed away ends.")]
     confirmed: Annotated[bool, Meta(description="False: the platforms have not been seen for too long.")]
     unconfirmed_since: datetime | None
@@ -152,9 +153,7 @@ class Eligibility(Struct, frozen=True):
     team: str | None
     skills: tuple[str, ...]
     routable: bool
-    reason_code: Annotated[
-        str | None, Meta(description="What an away is for, by the organization's code; null: none.")
-    ]
+    reason_code: ReasonCode
     reasons: tuple[ReasonBody, ...]
 
 

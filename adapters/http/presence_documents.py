@@ -7,8 +7,10 @@ from fastapi import Path, Query
 from msgspec import Meta, Struct
 from pydantic import AwareDatetime, BeforeValidator, Field, StrictInt, StrictStr
 
+from adapters.http.documents import ReasonCode
 from adapters.http.parameters import Body, PageSize, written
 from bot.domain.presence import BEAT
+from bot.domain.slugs import LONGEST_SLUG
 
 LONGEST_AWAY = 30 * 86_400
 LONGEST_REASON = 500
@@ -81,7 +83,7 @@ class PresenceBody(Body):
             description="the slug of one of the organization's reason codes; only with away; left out: the "
             "one that reason begins with",
             examples=["lunch"],
-            max_length=LONGEST_KEY,
+            max_length=LONGEST_SLUG,
         ),
     ] = None
 
@@ -111,9 +113,7 @@ class SetPresence(Struct, frozen=True):
     chosen: Annotated[str, Meta(description="What is set: `available` or `away`.")]
     until: Annotated[datetime | None, Meta(description="When a timed away ends.")]
     reason: Annotated[str, Meta(description="Why the agent is seen so, as a code.")]
-    reason_code: Annotated[
-        str | None, Meta(description="What the away is for, by the organization's code; null: none.")
-    ]
+    reason_code: ReasonCode
     sentence: Annotated[str, Meta(description="For people: what holds now.")]
 
 
@@ -127,9 +127,7 @@ class Stretch(Struct, frozen=True):
     source: Annotated[str, Meta(description="Who or what decided.")]
     note: Annotated[str, Meta(description="The agent's own words.")]
     confirmed: Annotated[bool, Meta(description="False: the platforms had not been seen for too long.")]
-    reason_code: Annotated[
-        str | None, Meta(description="What an away is for, by the organization's code; null: none.")
-    ]
+    reason_code: ReasonCode
 
 
 class History(Struct, frozen=True):
