@@ -220,9 +220,22 @@ def _next(
             )
     elif presence is Presence.AWAY:
         yield ("You stay Away until you type ", start, ".")
-    yield _logged_out(row, feeds, policy, names, now)
+    if _stays(row, feeds, policy):
+        off = Code(spelled("presence off", names))
+        yield ("Slack's away doesn't count here. You stay logged in until you type ", off, ".")
+        return
+    yield _logged_out(row, feeds, policy, now)
     if _watched(row, feeds):
         yield from after_an_absence(row, policy, now)
+
+
+def _stays(row: Row, feeds: Mapping[str, Feed], policy: Policy) -> bool:
+    """Whether nothing that Slack will ever say makes them Offline, by the policy."""
+    return policy.slack_away is SlackAway.IGNORE and any(
+        feed is not None and link is not None and link.state is LinkState.CONNECTED and not blind(link, feed)
+        for identity, feed, link in _links(row, feeds)
+        if identity.platform == "slack"
+    )
 
 
 def _watched(row: Row, feeds: Mapping[str, Feed]) -> bool:
@@ -232,9 +245,7 @@ def _watched(row: Row, feeds: Mapping[str, Feed]) -> bool:
     )
 
 
-def _logged_out(
-    row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str], now: datetime
-) -> Line:
+def _logged_out(row: Row, feeds: Mapping[str, Feed], policy: Policy, now: datetime) -> Line:
     """What would have to come together to make somebody Offline who is logged in: rules 2 to 5."""
     check_in = _check_in(row, now)
     grounds: list[Line] = []
@@ -262,9 +273,6 @@ def _logged_out(
         elif not weak:
             lost = "shows you as away" if identity.platform == "slack" else "loses you"
             grounds.append((f"{name} {lost} for over {length(feed.grace)}",))
-        elif policy.slack_away is SlackAway.IGNORE:
-            off = Code(spelled("presence off", names))
-            return ("Slack's away doesn't count here. You stay logged in until you type ", off, ".")
         else:
             silence = True
             away = length(policy.idle_routable + policy.idle_answer)

@@ -11,7 +11,7 @@ from bot.message import Button, Code, Line, Message, Span, words
 MOST_NAMED = 12
 """Codes in one line; autocompletion has the others."""
 MOST_BUTTONS = 5
-LONGEST_IN_BUTTON = 20
+LONGEST_IN_BUTTON = 16
 """Characters of a time: beside the longest code it still goes into Discord's 100 for a button."""
 
 

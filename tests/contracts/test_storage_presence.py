@@ -93,6 +93,8 @@ async def test_all_facts_are_kept(store: Store) -> None:
     saved = await store.write(lambda tx: tx.presence.save(fresh, full, [interval]))
     assert saved == replace(full, version=1)
     assert await facts_of(store, agent.id) == saved
+    history = await store.read(lambda tx: tx.presence.history([agent.id], START, START + DAY))
+    assert history[agent.id] == [(fresh.interval, interval.since), (interval, None)]
     bare = replace(fresh, interval=replace(interval, since=START + 3 * HOUR), version=1)
     await store.write(lambda tx: tx.presence.save(saved, bare, [bare.interval]))
     assert await facts_of(store, agent.id) == replace(bare, version=2)

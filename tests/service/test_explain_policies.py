@@ -147,7 +147,9 @@ async def test_slacks_away_is_told_as_the_policy_has_it(policy: dict[str, str], 
     await team.see("U1", Seen.CONNECTED, epoch, on="slack")
     team.clock.advance(hours=9)  # her word has lapsed: only Slack is left
     await team.desk.tick()
-    assert line in read(await team.type("U1", "/presence me", name="Ana")).splitlines()
+    shown = read(await team.type("U1", "/presence me", name="Ana"))
+    assert line in shown.splitlines()
+    assert ("Back within" in shown) is (policy.get("slack_away") != "ignore")
 
 
 async def test_a_word_that_holds_says_until_when_and_what_starts_it_again() -> None:
