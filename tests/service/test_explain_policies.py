@@ -30,10 +30,10 @@ async def me(team: Team) -> str:
 
 
 async def gone(team: Team, epoch: int) -> None:
-    """Her connection is lost, and a minute and a bit later so is her presence."""
+    """Her connection is lost, and a minute later so is her presence; five more have passed."""
     team.clock.advance(minutes=1)
     await team.see("7", Seen.DISCONNECTED, epoch)
-    team.clock.advance(seconds=61)
+    team.clock.advance(minutes=6)
     await team.desk.tick()
     assert team.presence("Ana") == "offline"
 
