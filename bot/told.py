@@ -80,9 +80,11 @@ def told(kind: Told, row: Row, data: Mapping[str, str] = {}) -> Message | None:
     if kind is Told.AWAY_ENDED:
         if presence is not Presence.AVAILABLE:
             return None
+        code = data.get("reason_code")
+        same = (("reason", code),) if code else ()
         return Message(
             (("Your time away is over: you're ", Strong("Available"), " again."),),
-            buttons=(Button("30 more minutes", "away", (("until", "30m"),)), SIGN_OFF),
+            buttons=(Button("30 more minutes", "away", (("until", "30m"), *same)), SIGN_OFF),
             tone=Tone.GOOD,
         )
     if presence is not Presence.AWAY:

@@ -284,3 +284,20 @@ async def test_what_a_rule_sets_needs_no_reason() -> None:
     await team.see("7", Seen.CONNECTED, epoch)
     row = team.row("Maria")
     assert (row.verdict.presence.value, row.verdict.source) == ("away", "rule:return")
+
+
+async def test_thirty_more_minutes_are_for_the_same() -> None:
+    """The word that is owed keeps the code; so the button needs no other reason where one is wanted."""
+    team = await opened(**REQUIRED)
+    await team.type("U1", "/brb 10m lunch with Tom", name="Maria")
+    team.clock.advance(minutes=11)
+    await team.desk.tick()
+    organization_id = team.desk.organization_id
+    (owed,) = await team.desk.store.write(
+        lambda tx: tx.ledger.due_notices(organization_id, team.clock.now(), 9)
+    )
+    word = told(Told(owed.told), team.row("Maria"), owed.data)
+    assert word is not None
+    more = await click(team, button(word, "30 more minutes"))
+    assert read(more).startswith("You're Away until 09:41: Lunch.")
+    assert team.row("Maria").facts.intent.reason_code == "lunch"
