@@ -46,7 +46,8 @@ class Rollcall:
         self.config = config
         self.store = store
         self._clock = clock
-        self.roster = Roster(config.presence.policy())
+        self.reasons = config.reasons()
+        self.roster = Roster(config.presence.policy(), self.reasons)
         self.policy = self.roster.policy
         self.changes = Changes(store, self.roster, clock)
         self.change = self.changes.one

@@ -97,6 +97,10 @@ class StoredFeed(Struct, frozen=True):
     ended: tuple[tuple[int, datetime], ...] = ()
 
 
+ACCOUNT = "account"
+"""In a notice's data: the one identity that it is said to; without it, where the agent can be reached."""
+
+
 class NoticeRow(Struct, frozen=True):
     """A direct message that is owed to an agent; written with the change that causes it."""
 

@@ -21,6 +21,7 @@ from bot.domain.agent import Agent, Identity
 from bot.domain.facts import Facts, Feed, FeedState, Link, Policy, Presence
 from bot.domain.pool import Pool
 from bot.domain.presence import TICK, Verdict, deadline, judge
+from bot.domain.reasons import USUAL, Reasons, in_words
 from bot.domain.routing import Reason, why_not_routable
 from bot.domain.transition import settle
 from bot.ports import Load
@@ -77,6 +78,19 @@ class Row(Struct, frozen=True):
     verdict: Verdict
     load: int
     load_known: bool
+    reason_name: str = ""
+    """What people call the reason code of the intent; empty without one."""
+
+    @property
+    def reason(self) -> str:
+        """Why, as people read it: the code's name, and the agent's own words."""
+        intent = self.facts.intent
+        return in_words(self.reason_name, intent.reason_code, intent.reason)
+
+    @property
+    def note(self) -> str:
+        """The same as it stands beside the presence: nothing while they are Offline."""
+        return "" if self.verdict.presence is Presence.OFFLINE else self.reason
 
     @property
     def since(self) -> datetime:
@@ -87,8 +101,9 @@ class Row(Struct, frozen=True):
 class Roster:
     """Everybody's facts and verdicts of one organization."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, reasons: Reasons = USUAL) -> None:
         self.policy = policy
+        self.reasons = reasons
         self.feeds: dict[str, Feed] = {}
         self.revision = 0
         self._entries: dict[str, Entry] = {}
@@ -226,13 +241,13 @@ class Roster:
         """One agent at `now`."""
         self.settle(now)
         entry = self._entries.get(agent_id)
-        return _row(entry) if entry else None
+        return self._row(entry) if entry else None
 
     def rows(self, now: datetime, team: str | None = None, skill: str | None = None) -> list[Row]:
         """Everybody (of a team, with a skill) at `now`, by name."""
         self.settle(now)
         found = [
-            _row(entry)
+            self._row(entry)
             for entry in self._entries.values()
             if (team is None or team in entry.agent.teams) and (skill is None or skill in entry.agent.skills)
         ]
@@ -249,14 +264,15 @@ class Roster:
         """The best `limit` routable agents, the one to take first at first, and how many there are."""
         pool = self.pool(now, team, skills[0] if skills else None)
         if len(skills) < 2:
-            return [_row(self._entries[agent_id]) for agent_id in islice(pool.best(), limit)], pool.routable
+            best = [self._row(self._entries[agent_id]) for agent_id in islice(pool.best(), limit)]
+            return best, pool.routable
         wanted = set(skills)
         found = [
             entry
             for entry in (self._entries[agent_id] for agent_id in pool.best())
             if wanted.issubset(entry.agent.skills)
         ]
-        return [_row(entry) for entry in found[:limit]], len(found)
+        return [self._row(entry) for entry in found[:limit]], len(found)
 
     def why_not(
         self, agent_id: str, now: datetime, team: str | None = None, skills: Collection[str] = ()
@@ -335,6 +351,11 @@ class Roster:
             self._behind[agent_id] = at
 
     # --- inside ---
+
+    def _row(self, entry: Entry) -> Row:
+        code = entry.settled.intent.reason_code
+        name = self.reasons.name(code) if code else ""
+        return Row(entry.agent, entry.settled, entry.verdict, entry.load, entry.load_known, name)
 
     def _add(self, agent: Agent, facts: Facts, now: datetime) -> None:
         group = self._group(agent)
@@ -510,10 +531,6 @@ def _shows_other(before: Facts, after: Facts) -> bool:
         or before.intent.until_at != after.intent.until_at
         or before.last_seen_at != after.last_seen_at
     )
-
-
-def _row(entry: Entry) -> Row:
-    return Row(entry.agent, entry.settled, entry.verdict, entry.load, entry.load_known)
 
 
 def _sum(reports: dict[str, Load], now: datetime) -> tuple[int, datetime | None]:

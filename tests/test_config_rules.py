@@ -35,7 +35,7 @@ def test_every_key_is_refused_by_name_with_its_rule_and_an_example(
     table: Any = wrong
     for step in reversed(path):
         table = {step: table}
-    if path[0] in ("team", "skill", "summary"):
+    if path[0] in ("team", "skill", "reason", "summary"):
         table = {path[0]: [table[path[0]]]}
     with pytest.raises(ConfigError) as told:
         read_table(Config, table)

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from bot.core import Rollcall, Trouble
 from bot.domain.facts import Feed, FeedState
 from bot.domain.routing import Reason
+from bot.domain.sessions import key_of, open_sessions
 from bot.roster import Row
 
 REASONS: Mapping[Reason, str] = {
@@ -26,6 +27,9 @@ REASONS: Mapping[Reason, str] = {
     Reason.AT_CAPACITY: "Holding as many units as they can take.",
 }
 Units = Annotated[int, Meta(ge=0, description="Units of work.")]
+ReasonCode = Annotated[
+    str | None, Meta(description="What an away is for, by the organization's code; null: none.")
+]
 
 
 class Counts(Struct, frozen=True):
@@ -93,6 +97,14 @@ class IdentityBody(Struct, frozen=True):
     present: Annotated[bool, Meta(description="Still a member of that workspace.")]
 
 
+class ConsoleBody(Struct, frozen=True):
+    """A console session that keeps an agent connected."""
+
+    key: Annotated[str, Meta(description="The console's own name for it.")]
+    since: Annotated[datetime, Meta(description="Open since then.")]
+    heartbeat_at: Annotated[datetime, Meta(description="The last heartbeat.")]
+
+
 class AgentBody(Struct, frozen=True):
     """One agent."""
 
@@ -103,6 +115,7 @@ class AgentBody(Struct, frozen=True):
     reason: Annotated[str, Meta(description="Why, as a code.")]
     source: Annotated[str, Meta(description="Who or what decided.")]
     note: Annotated[str, Meta(description="The agent's own words.")]
+    reason_code: ReasonCode
     until: Annotated[datetime | None, Meta(description="When a timed away ends.")]
     confirmed: Annotated[bool, Meta(description="False: the platforms have not been seen for too long.")]
     unconfirmed_since: datetime | None
@@ -116,6 +129,7 @@ class AgentBody(Struct, frozen=True):
     zone: Annotated[str | None, Meta(description="IANA time zone.")]
     last_seen_at: datetime | None
     identities: tuple[IdentityBody, ...]
+    sessions: Annotated[tuple[ConsoleBody, ...], Meta(description="Console sessions that are open.")]
 
 
 class AgentPage(Struct, frozen=True):
@@ -139,6 +153,7 @@ class Eligibility(Struct, frozen=True):
     team: str | None
     skills: tuple[str, ...]
     routable: bool
+    reason_code: ReasonCode
     reasons: tuple[ReasonBody, ...]
 
 
@@ -263,6 +278,7 @@ def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason]) -> AgentBody
         verdict.reason,
         verdict.source,
         verdict.note,
+        verdict.reason_code or None,
         facts.intent.until_at,
         verdict.confirmed,
         verdict.unconfirmed_since,
@@ -285,6 +301,7 @@ def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason]) -> AgentBody
             )
             for identity in agent.identities
         ),
+        tuple(ConsoleBody(key_of(link), link.since, beat_at) for link, beat_at in open_sessions(facts.links)),
     )
 
 

@@ -28,6 +28,7 @@ _ONE: dict[str, Any] = {
     "reason": "set",
     "source": "agent",
     "note": "",
+    "reason_code": None,
     "until": None,
     "confirmed": True,
     "unconfirmed_since": None,
@@ -49,6 +50,13 @@ _ONE: dict[str, Any] = {
             "present": True,
         }
     ],
+    "sessions": [
+        {
+            "key": "browser-7f3a",
+            "since": "2026-11-02T08:00:00Z",
+            "heartbeat_at": "2026-11-02T08:59:50Z",
+        }
+    ],
 }
 _EVENT: dict[str, Any] = {
     "position": "4711",
@@ -60,8 +68,9 @@ _EVENT: dict[str, Any] = {
         "presence": "away",
         "reason": "set",
         "source": "agent",
-        "note": "lunch",
+        "note": "lunch with Ana",
         "confirmed": True,
+        "reason_code": "lunch",
     },
 }
 
@@ -103,6 +112,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "team": "support",
         "skills": [],
         "routable": False,
+        "reason_code": None,
         "reasons": [
             {"code": "at_capacity", "sentence": "Holding as many units as they can take."},
         ],

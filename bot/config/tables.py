@@ -23,6 +23,7 @@ from bot.config.values import (
     refuse_twins,
 )
 from bot.domain.facts import OnReturn, Policy, SlackAway
+from bot.domain.reasons import USUAL, Reasons, twins
 
 ONLY = "default"
 """The slug of an organization that is the only one."""
@@ -80,6 +81,8 @@ class PresenceTable(Table):
     restore_within: Duration = timedelta(hours=2)
     on_return: OnReturn = OnReturn.ASK
     slack_away: SlackAway = SlackAway.WEAK
+    require_reason: bool = False
+    """Whoever sets Away says why: a code of `[[reason]]`, or words of their own."""
     discord_grace: Duration = timedelta(seconds=60)
     console_grace: Duration = timedelta(seconds=65)
     slack_grace: Duration = timedelta(seconds=150)
@@ -188,6 +191,13 @@ class SkillTable(Table):
     agents: tuple[IdentityName, ...] = ()
 
 
+class ReasonTable(Table):
+    """`[[reason]]`: a code for what an Away is for. Those given take the place of the usual ones."""
+
+    slug: Slug
+    name: Name
+
+
 class SummaryTable(Table):
     """`[[summary]]`: one summary posted on a schedule."""
 
@@ -223,6 +233,9 @@ class Config(Table):
     log: LogTable = LogTable()
     team: tuple[TeamTable, ...] = ()
     skill: tuple[SkillTable, ...] = ()
+    reason: tuple[ReasonTable, ...] = tuple(
+        ReasonTable(slug=slug, name=name) for slug, name in USUAL.names.items()
+    )
     summary: tuple[SummaryTable, ...] = ()
     platforms: Mapping[str, Mapping[str, Any]] = {}
     """Tables of platforms from outside, checked by themselves."""
@@ -239,13 +252,26 @@ class Config(Table):
         named._file = file
         return named
 
+    def reasons(self) -> Reasons:
+        """What the domain recognises codes by."""
+        return Reasons({row.slug: row.name for row in self.reason})
+
     @model_validator(mode="after")
     def _names_are_known_once(self) -> Self:
-        for what, rows in (("team", self.team), ("skill", self.skill), ("summary", self.summary)):
+        for what, rows in (
+            ("team", self.team),
+            ("skill", self.skill),
+            ("reason", self.reason),
+            ("summary", self.summary),
+        ):
             slugs = [row.slug for row in rows]
             twice = next((slug for slug in slugs if slugs.count(slug) > 1), None)
             if twice:
                 raise ValueError(f'[[{what}]] slug "{twice}" stands twice; each must be another')
+        if both := twins(self.reasons()):
+            raise ValueError(
+                f'[[reason]] "{both[0]}" and "{both[1]}" are recognised by the same words; rename one'
+            )
         teams = {team.slug for team in self.team}
         for summary in self.summary:
             if summary.team not in teams:

@@ -43,6 +43,8 @@ class Intent(Struct, frozen=True, gc=False):
     until_at: datetime | None = None
     base: "Intent | None" = None
     """The newest untimed intent beneath a timed one: what comes back when it ends."""
+    reason_code: str = ""
+    """What an Away is for, by the organization's code (`bot.domain.reasons`); empty without one."""
 
 
 class CheckIn(Struct, frozen=True, gc=False):
@@ -165,6 +167,8 @@ class Interval(Struct, frozen=True, gc=False):
     confirmed: bool = True
     presence_since: datetime | None = None
     """Since when this presence stands, over changes of reason; None means `since`."""
+    reason_code: str = ""
+    """The intent's, while they are Away."""
 
     @property
     def standing_since(self) -> datetime:
@@ -224,6 +228,8 @@ class Policy(Struct, frozen=True):
     restore_within: timedelta = timedelta(hours=2)
     on_return: OnReturn = OnReturn.ASK
     slack_away: SlackAway = SlackAway.WEAK
+    require_reason: bool = False
+    """Whoever sets Away says why; what a rule sets needs no reason."""
 
 
 def new_agent(agent_id: str, at: datetime) -> Facts:

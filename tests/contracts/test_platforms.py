@@ -115,7 +115,7 @@ async def test_a_lead_sets_somebody_and_both_see_by_whom(stage: Stage) -> None:
     await stage.type("tom", "available")
     answer = await stage.sets_away("tom", "maria", 30, "training")
     assert "maria" in answer.text
-    assert "training" in answer.text
+    assert "Training" in answer.text
     assert stage.presence("maria") == "away"
     assert "tom" in (await stage.type("maria", "presence me")).text
     notifier = Notifier(stage.desk, {stage.platform.name: stage.platform})

@@ -141,7 +141,7 @@ class Play:
             lambda facts: choose_available(facts, feeds, policy, now, identity_id=f"{name}@acme"),
             lambda facts: choose_available(facts, feeds, policy, now, by="lead:di", note="please"),
             lambda facts: choose_away(facts, feeds, policy, now, until_at=until_at),
-            lambda facts: choose_away(facts, feeds, policy, now, reason="lunch"),
+            lambda facts: choose_away(facts, feeds, policy, now, reason="lunch", reason_code="lunch"),
             lambda facts: act(facts, feeds, policy, now, None),
             lambda facts: sign_off(facts, feeds, policy, now),
         ]
