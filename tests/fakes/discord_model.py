@@ -26,7 +26,7 @@ FOR_EVERYONE = VIEW_CHANNEL | SEND_MESSAGES | USE_APPLICATION_COMMANDS
 
 EPHEMERAL = 1 << 6
 LOADING = 1 << 7
-GUILD_TEXT, DM = 0, 1
+GUILD_TEXT, DM, GUILD_VOICE = 0, 1, 2
 LARGEST_GUILD_LISTED = 75_000
 
 _EPOCH_MS = 1_420_070_400_000
@@ -133,6 +133,7 @@ class Channel:
     guild_id: int | None = None
     recipient: User | None = None
     writable: bool = True
+    voice: bool = False
     messages: list[Message] = field(default_factory=list)
 
     def payload(self) -> Json:
@@ -145,6 +146,22 @@ class Channel:
                 "last_message_id": last,
                 "flags": 0,
                 "recipients": recipients,
+            }
+        if self.voice:
+            return {
+                "id": str(self.id),
+                "type": GUILD_VOICE,
+                "guild_id": str(self.guild_id),
+                "name": self.name,
+                "position": 0,
+                "permission_overwrites": [],
+                "nsfw": False,
+                "bitrate": 64_000,
+                "user_limit": 0,
+                "rtc_region": None,
+                "rate_limit_per_user": 0,
+                "parent_id": None,
+                "flags": 0,
             }
         return {
             "id": str(self.id),
@@ -173,6 +190,8 @@ class Guild:
     channels: dict[int, Channel] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
     statuses: dict[int, Status] = field(default_factory=dict)
+    voices: dict[int, Channel] = field(default_factory=dict)
+    """Who is in which voice channel."""
     claimed_members: int = 0
     always_large: bool = False
     available: bool = True
@@ -246,7 +265,28 @@ class Guild:
             "incidents_data": None,
         }
 
-    def create_payload(self, bot: User, *, presences: bool, large_threshold: int) -> Json:
+    def voice_state(self, user_id: int, *, whole: bool = True) -> Json:
+        """The voice state object; of `GUILD_CREATE` it is partial, without guild and member."""
+        channel = self.voices.get(user_id)
+        body: Json = {
+            "channel_id": str(channel.id) if channel is not None else None,
+            "user_id": str(user_id),
+            "session_id": f"{user_id:032x}",
+            "deaf": False,
+            "mute": False,
+            "self_deaf": False,
+            "self_mute": False,
+            "self_video": False,
+            "suppress": False,
+            "request_to_speak_timestamp": None,
+        }
+        if not whole:
+            return body
+        return body | {"guild_id": str(self.id), "member": self.members[user_id].payload()}
+
+    def create_payload(
+        self, bot: User, *, presences: bool, large_threshold: int, voices: bool = False
+    ) -> Json:
         """GUILD_CREATE, with the members that Discord lists.
 
         Without the presence intent, or above 75,000 members, that is the bot alone; above the large threshold
@@ -269,7 +309,7 @@ class Guild:
             "large": large,
             "unavailable": False,
             "member_count": self.member_count,
-            "voice_states": [],
+            "voice_states": [self.voice_state(one, whole=False) for one in self.voices if voices],
             "members": [member.payload() for member in listed],
             "channels": [channel.payload() for channel in self.channels.values()],
             "threads": [],
