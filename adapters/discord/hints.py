@@ -27,6 +27,7 @@ class GuildHints:
 
     def all_talking(self, user_ids: Iterable[int]) -> None:
         """GUILD_CREATE: these are in a voice channel, and nobody else. The feed begins anew with it."""
+        self.lost()
         self._talking = set(user_ids)
 
     def talks(self, user_id: int, *, there: bool) -> None:

@@ -217,14 +217,15 @@ class SlackPlatform:
         home = await self.home()
         while True:
             self._look_again.clear()
-            for user_id in self._hints.first(
-                one.external_id for one in self._core.tracked(home.workspace.id)
-            ):
-                await self._look_up(home, user_id)
+            waiting = self._hints.first(one.external_id for one in self._core.tracked(home.workspace.id))
+            done: list[str] = []
+            while waiting:
+                await self._look_up(home, waiting[0])
+                done.append(waiting.pop(0))
                 if await self._called_within(REFRESH_PAUSE):
-                    break
-            else:
-                await self._called_within(REFRESH_AGAIN)
+                    self._look_again.clear()
+                    waiting, done = self._hints.first([*waiting, *done]), []
+            await self._called_within(REFRESH_AGAIN)
 
     async def _look_up(self, home: Home, user_id: str) -> None:
         number = self._hints.number()

@@ -81,6 +81,10 @@ class Stage(ABC):
     @abstractmethod
     async def disconnects(self, person: str) -> None: ...
     @abstractmethod
+    async def talks(self, person: str, *, inside: bool) -> bool:
+        """Enters a call, or leaves it. False where the platform knows of no calls."""
+
+    @abstractmethod
     async def told_directly(self, person: str, containing: str) -> str: ...
     @abstractmethod
     async def posted(self, containing: str) -> str: ...
@@ -131,6 +135,18 @@ class Stage(ABC):
             "nobody",
         )
 
+    def hints(self, person: str) -> list[tuple[str, str]]:
+        """What is shown beside somebody's presence, and by which platform."""
+        row = self.desk.roster.row(self.agent(person).id, self.desk.clock.now())
+        assert row is not None
+        return [(hint.kind.value, hint.platform) for hint in row.hints]
+
+    async def hinting(self, person: str, *hints: tuple[str, str]) -> None:
+        """Waits until that is shown."""
+        async with asyncio.timeout(15):
+            while self.hints(person) != list(hints):
+                await asyncio.sleep(0.02)
+
     async def becomes(self, person: str, presence: str) -> None:
         async with asyncio.timeout(15):
             while self.presence(person) != presence:
@@ -150,6 +166,7 @@ class DiscordStage(Stage):
         }
         self.room = fake.add_channel(self.guild, "summaries")
         self.channel = f"{self.guild.id}/{self.room.id}"
+        self.lounge = fake.add_voice_channel(self.guild, "lounge")
 
     def config(self) -> Config:
         discord = {
@@ -157,6 +174,7 @@ class DiscordStage(Stage):
             "base_url": self.fake.base_url,
             "gateway_url": self.fake.gateway_url,
             "agent_roles": [str(self.role.id)],
+            "voice": True,
         }
         leads = [f"discord:{self.guild.id}:{self.external_id('tom')}"]
         return Config.model_validate({**TEAM, "discord": discord, "organization": {"leads": leads}})
@@ -203,6 +221,10 @@ class DiscordStage(Stage):
 
     async def disconnects(self, person: str) -> None:
         self.fake.set_presence(self.people[person], "offline")
+
+    async def talks(self, person: str, *, inside: bool) -> bool:
+        self.fake.speak(self.people[person], self.guild, self.lounge if inside else None)
+        return True
 
     async def told_directly(self, person: str, containing: str) -> str:
         return (await self.fake.wait_for_message(self.people[person], containing)).text
@@ -268,6 +290,10 @@ class SlackStage(Stage):
 
     async def disconnects(self, person: str) -> None:
         self.fake.set_presence(self.ids[person], "away")
+
+    async def talks(self, person: str, *, inside: bool) -> bool:
+        await self.fake.huddle(self.ids[person], inside)
+        return True
 
     async def told_directly(self, person: str, containing: str) -> str:
         return (await self.fake.wait_for_message(to=self.ids[person], containing=containing)).shown
@@ -338,6 +364,9 @@ class ConsoleStage(Stage):
 
     async def disconnects(self, person: str) -> None:
         await self.console.drop(person)
+
+    async def talks(self, person: str, *, inside: bool) -> bool:
+        return False
 
     async def told_directly(self, person: str, containing: str) -> str:
         before = len(self.screen.paper)

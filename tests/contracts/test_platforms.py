@@ -135,3 +135,23 @@ async def test_commands_of_two_levels_are_understood(stage: Stage) -> None:
     for name in ("presence team list", "presence skill list"):
         shown = await stage.type("maria", name)
         assert "support" in shown.text or "There is no skill yet" in shown.text
+
+
+async def test_a_call_is_shown_beside_presence_until_it_is_over(stage: Stage) -> None:
+    """Presence stays. A restart remembers nothing, and asks; what ended meanwhile is not shown."""
+    for person in ("maria", "tom"):
+        await stage.type(person, "available")
+    told = await stage.talks("maria", inside=True)
+    shown = [("call", stage.platform.name)] if told else []
+    await stage.hinting("maria", *shown)
+    assert ("in a call" in (await stage.type("tom", "who")).text) is told
+    await stage.end()
+    await stage.begin()
+    await stage.hinting("maria", *shown)
+    await stage.end()
+    await stage.talks("maria", inside=False)
+    await stage.begin()
+    await stage.talks("tom", inside=True)
+    await stage.hinting("tom", *shown)
+    assert stage.hints("maria") == []
+    assert stage.presence("maria") == "available"

@@ -48,6 +48,7 @@ async def test_an_agent_is_told_with_reason_and_load() -> None:
                     "present": True,
                 }
             ],
+            "hints": [],
         }
         same = await at.ask(f"{AGENTS}/{ann.id}", headers={"if-none-match": answer.headers["etag"]})
         assert (same.status_code, same.content) == (304, b"")
