@@ -143,7 +143,7 @@ async def test_a_restart_asks_who_is_in_a_huddle(slack: FakeSlack) -> None:
 def test_an_answer_gives_way_to_an_event_that_came_after_its_question() -> None:
     """The answer was written before she entered, and was long on its way; the next one counts again."""
     core = RecordingCore()
-    told = Hints(core, HintKind)
+    told = Hints(core, set(HintKind))
     asked, arrived, asked_later = (told.number() for _ in range(3))
     told.user("wsp", {"id": "U1", "profile": {"huddle_state": "in_a_huddle"}}, arrived, 1.0)
     told.user("wsp", {"id": "U1", "profile": {"huddle_state": "default_unset"}}, asked)
@@ -165,14 +165,14 @@ def test_an_answer_gives_way_to_an_event_that_came_after_its_question() -> None:
 )
 def test_a_status_that_makes_no_sense_disturbs_nobody(status: object) -> None:
     core = RecordingCore()
-    Hints(core, HintKind).dnd("wsp", "U1", status, 1)
+    Hints(core, set(HintKind)).dnd("wsp", "U1", status, 1)
     assert not holds(core, "U1", QUIET)
 
 
 def test_a_user_object_without_a_word_of_huddles_says_nothing() -> None:
     """Strangers come reduced."""
     core = RecordingCore()
-    Hints(core, HintKind).user("wsp", {"id": "U1", "profile": {"real_name": "Maria"}}, 1)
+    Hints(core, set(HintKind)).user("wsp", {"id": "U1", "profile": {"real_name": "Maria"}}, 1)
     assert core.hint_words == []
 
 
