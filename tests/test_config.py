@@ -392,29 +392,3 @@ def test_a_configuration_can_not_be_changed() -> None:
     config = Config()
     with pytest.raises(ValueError, match="frozen"):
         config.http = config.http
-
-
-@pytest.mark.parametrize(
-    ("config", "told"),
-    [
-        ({"discord": {"token": "x"}, "presence": {"in_call": "no_new_chats"}}, "discord.voice = true"),
-        (
-            {"slack": {"bot_token": "x", "app_token": "y"}, "presence": {"do_not_disturb": "no_new_chats"}},
-            "slack.do_not_disturb = true",
-        ),
-        (
-            {
-                "discord": {"token": "x", "presence": False},
-                "presence": {"do_not_disturb": "no_new_chats"},
-            },
-            "discord.presence = true",
-        ),
-    ],
-)
-def test_a_policy_about_hints_that_nobody_gives_is_refused(config: dict[str, Any], told: str) -> None:
-    """Else chats would go on coming, and nobody would know why."""
-    with pytest.raises(ConfigError, match=told):
-        read_table(Config, config)
-    (name, table), _ = config.items()
-    seen = {"discord": {"voice": True, "presence": True}, "slack": {"do_not_disturb": True}}[name]
-    assert read_table(Config, {**config, name: {**table, **seen}})

@@ -83,11 +83,24 @@ class Standing(Collector):
         feeds = GaugeMetricFamily(
             "rollcall_feed_live", "1 where a platform's stream is live.", labels=["platform", "workspace"]
         )
+        there = GaugeMetricFamily(
+            "rollcall_feed_agents", "Agents with an account there.", labels=["platform", "workspace"]
+        )
+        seen = GaugeMetricFamily(
+            "rollcall_feed_agents_seen",
+            "Of these, who were seen since the stream began anew.",
+            labels=["platform", "workspace"],
+        )
         for feed in core.roster.feeds.values():
             workspace = core.workspaces.get(feed.id)
-            name = workspace.external_id if workspace else feed.id
-            feeds.add_metric([feed.platform, name], float(feed.state is FeedState.LIVE))
+            labels = [feed.platform, workspace.external_id if workspace else feed.id]
+            feeds.add_metric(labels, float(feed.state is FeedState.LIVE))
+            of_them, of_all = core.roster.seen_on(feed.id)
+            seen.add_metric(labels, of_them)
+            there.add_metric(labels, of_all)
         yield feeds
+        yield there
+        yield seen
         yield GaugeMetricFamily(
             "rollcall_troubles", "Things wrong with platforms that need somebody.", value=len(core.troubles)
         )

@@ -135,18 +135,6 @@ class Stage(ABC):
             "nobody",
         )
 
-    def hints(self, person: str) -> list[tuple[str, str]]:
-        """What is shown beside somebody's presence, and by which platform."""
-        row = self.desk.roster.row(self.agent(person).id, self.desk.clock.now())
-        assert row is not None
-        return [(hint.kind.value, hint.platform) for hint in row.hints]
-
-    async def hinting(self, person: str, *hints: tuple[str, str]) -> None:
-        """Waits until that is shown."""
-        async with asyncio.timeout(15):
-            while self.hints(person) != list(hints):
-                await asyncio.sleep(0.02)
-
     async def becomes(self, person: str, presence: str) -> None:
         async with asyncio.timeout(15):
             while self.presence(person) != presence:

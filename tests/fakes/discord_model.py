@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Literal
 
+from fakes.discord_voice import voice_channel, voice_state
+
 Json = dict[str, Any]
 Status = Literal["online", "idle", "dnd", "offline", "invisible"]
 
@@ -26,7 +28,7 @@ FOR_EVERYONE = VIEW_CHANNEL | SEND_MESSAGES | USE_APPLICATION_COMMANDS
 
 EPHEMERAL = 1 << 6
 LOADING = 1 << 7
-GUILD_TEXT, DM, GUILD_VOICE = 0, 1, 2
+GUILD_TEXT, DM = 0, 1
 LARGEST_GUILD_LISTED = 75_000
 
 _EPOCH_MS = 1_420_070_400_000
@@ -148,21 +150,7 @@ class Channel:
                 "recipients": recipients,
             }
         if self.voice:
-            return {
-                "id": str(self.id),
-                "type": GUILD_VOICE,
-                "guild_id": str(self.guild_id),
-                "name": self.name,
-                "position": 0,
-                "permission_overwrites": [],
-                "nsfw": False,
-                "bitrate": 64_000,
-                "user_limit": 0,
-                "rtc_region": None,
-                "rate_limit_per_user": 0,
-                "parent_id": None,
-                "flags": 0,
-            }
+            return voice_channel(self)
         return {
             "id": str(self.id),
             "type": GUILD_TEXT,
@@ -265,25 +253,6 @@ class Guild:
             "incidents_data": None,
         }
 
-    def voice_state(self, user_id: int, *, whole: bool = True) -> Json:
-        """The voice state object; of `GUILD_CREATE` it is partial, without guild and member."""
-        channel = self.voices.get(user_id)
-        body: Json = {
-            "channel_id": str(channel.id) if channel is not None else None,
-            "user_id": str(user_id),
-            "session_id": f"{user_id:032x}",
-            "deaf": False,
-            "mute": False,
-            "self_deaf": False,
-            "self_mute": False,
-            "self_video": False,
-            "suppress": False,
-            "request_to_speak_timestamp": None,
-        }
-        if not whole:
-            return body
-        return body | {"guild_id": str(self.id), "member": self.members[user_id].payload()}
-
     def create_payload(
         self, bot: User, *, presences: bool, large_threshold: int, voices: bool = False
     ) -> Json:
@@ -309,7 +278,7 @@ class Guild:
             "large": large,
             "unavailable": False,
             "member_count": self.member_count,
-            "voice_states": [self.voice_state(one, whole=False) for one in self.voices if voices],
+            "voice_states": [voice_state(self, one, whole=False) for one in self.voices if voices],
             "members": [member.payload() for member in listed],
             "channels": [channel.payload() for channel in self.channels.values()],
             "threads": [],

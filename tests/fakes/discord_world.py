@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from fakes.discord_chat import Chat
 from fakes.discord_gateway import GUILD_MEMBERS, GUILD_PRESENCES, GUILD_VOICE_STATES, GUILDS, Gateway
 from fakes.discord_model import FOR_EVERYONE, Channel, Guild, Json, Member, Role, Status, User, snowflake
+from fakes.discord_voice import voice_state
 
 
 class World:
@@ -138,7 +139,7 @@ class World:
         else:
             guild.voices[user.id] = channel
         for _ in range(times):
-            self._tell(guild, "VOICE_STATE_UPDATE", guild.voice_state(user.id), GUILD_VOICE_STATES)
+            self._tell(guild, "VOICE_STATE_UPDATE", voice_state(guild, user.id), GUILD_VOICE_STATES)
 
     def outage(self, guild: Guild) -> None:
         """The guild becomes unavailable: nothing of what happens in it is told until `restore`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 import pytest
@@ -102,35 +101,6 @@ async def test_a_member_who_changes_is_told_as_an_event(slack: FakeSlack) -> Non
         assert bot.events == [(delivery.event_id, "Asia/Tokyo")]
         assert (await bot.app.client.users_info(user="U1"))["user"]["tz"] == "Asia/Tokyo"
     assert slack.violations == []
-
-
-async def test_a_huddle_is_told_in_the_user_object(slack: FakeSlack) -> None:
-    """`user_huddle_changed` comes beside `user_change`, which nobody here handles."""
-    async with connected(slack) as bot:
-        assert (await slack.huddle("U1", seconds=60)).acked
-        profile = (await bot.app.client.users_info(user="U1"))["user"]["profile"]
-        assert profile["huddle_state"] == "in_a_huddle"
-        assert 0 < profile["huddle_state_expiration_ts"] - slack.world.clock() <= 60
-        assert (await slack.huddle("U1", False)).acked
-        profile = (await bot.app.client.users_info(user="U1"))["user"]["profile"]
-        assert (profile["huddle_state"], profile["huddle_state_expiration_ts"]) == ("default_unset", 0)
-        assert len(bot.events) == 2
-
-
-async def test_a_change_of_do_not_disturb_is_told_to_who_may_read_it(slack: FakeSlack) -> None:
-    async with connected(slack) as bot:
-        told: list[Any] = []
-
-        async def paused(event: dict[str, Any]) -> None:
-            told.append((event["user"], event["dnd_status"]))
-
-        bot.app.event("dnd_updated_user")(paused)
-        delivery = await slack.pause("U1", 100.0, 200.0)
-        assert delivery is not None and delivery.acked
-        await slack.wait_for(lambda: told or None, "the event")
-        assert told == [("U1", {"dnd_enabled": True, "next_dnd_start_ts": 100, "next_dnd_end_ts": 200})]
-        slack.world.tokens[slack.bot_token].scopes.discard("dnd:read")
-        assert await slack.pause("U1", None) is None
 
 
 async def test_an_event_that_nobody_acknowledges_comes_again_with_its_id(slack: FakeSlack) -> None:
