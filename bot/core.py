@@ -237,6 +237,13 @@ class Rollcall:
                 if kind in (None, one):
                     self.roster.put_hint(workspace_id, external_id, one, None, now)
 
+    def _forget_hints(self, identities: Sequence[Identity]) -> None:
+        """Nobody looks at these accounts any more."""
+        now = self._clock.now()
+        for identity in identities:
+            for kind in HintKind:
+                self.roster.put_hint(identity.workspace_id, identity.external_id, kind, None, now)
+
     def tracked(self, workspace_id: str) -> Sequence[Tracked]:
         """Identities there, the most important first: Available, then longest unseen."""
         now = self._clock.now()
@@ -305,6 +312,7 @@ class Rollcall:
             "agent.account_deleted" if deleted else "agent.left",
             alter=alter,
         )
+        self._forget_hints([identity])
 
     async def remove(
         self, agent: Agent, actor: str, delivery: str = "", alter: Alter = lambda stored: stored
@@ -323,6 +331,7 @@ class Rollcall:
             delivery,
             alter=lambda stored: replace(alter(stored), removed=True),
         )
+        self._forget_hints(agent.identities)
 
     async def enrol(self, workspace_id: str, profile: Profile, actor: str, delivery: str = "") -> Agent:
         """Make somebody an agent; whoever may decide that has been asked."""

@@ -308,8 +308,8 @@ def why(
         load = f" {holds} {row.load} of {row.agent.capacity}." if row.load_known else ""
         lead: Line = (" Set Available by ", Strong(words(by, 60)), ".") if by else ()
         hints = ", ".join(HINTS[kind] for kind in kinds(row.hints))
-        now = f" can take a chat now ({hints})." if hints else " can take a chat now."
-        return Message(((*(("You",) if oneself else (name,)), now, load, *lead),), tone=Tone.GOOD)
+        can = f" can take a chat now ({hints})." if hints else " can take a chat now."
+        return Message(((*(("You",) if oneself else (name,)), can, load, *lead),), tone=Tone.GOOD)
     lines: list[Line] = [
         ("You get no new chats just now:",) if oneself else (name, " gets no new chats just now:")
     ]

@@ -36,8 +36,6 @@ UNHURRIED = 1.0
 """Seconds between two requests of sweeps, in all guilds together: a connection may send 120 in a minute, and
 asking for everybody after a new session needs a hundred for 10,000 agents."""
 RETRY = 2.0
-
-
 DND = "dnd"
 
 

@@ -6,10 +6,13 @@ Do-not-disturb takes a scope and is asked for: `dnd.teamInfo` is Tier 2, 20 call
 """
 
 import logging
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
+
+from msgspec import Struct
 
 from adapters.slack.manifest import DND_SCOPE
 from adapters.slack.people import Installation
@@ -27,9 +30,19 @@ FAILURES = 3
 """Calls in a row without an answer, after which what was seen before counts no longer."""
 LONGEST_WAIT = 60.0
 SETUP_WAIT = 300.0
+KEPT = 20_000
+"""Newest words remembered: user objects come of everybody in the workspace, not of agents only."""
 _SETUP = frozenset(["missing_scope", "not_allowed_token_type", "access_denied", "no_permission"])
 
 log = logging.getLogger("rollcall.slack")
+
+
+class Word(Struct, frozen=True, gc=False):
+    """The newest word about somebody: its number, and when Slack said it, if it was an event."""
+
+    number: int
+    event_ts: float
+    holds: bool
 
 
 class Hints:
@@ -39,8 +52,7 @@ class Hints:
         self._core = core
         self._wanted = wanted
         self._numbers = count(1)
-        self._newest: dict[tuple[str, HintKind], tuple[int, float]] = {}
-        self._huddling: set[str] = set()
+        self._newest: OrderedDict[tuple[str, HintKind], Word] = OrderedDict()
 
     def number(self) -> int:
         """Of an event that arrives, or of a question that is about to be asked: later is higher."""
@@ -48,27 +60,24 @@ class Hints:
 
     def user(self, workspace_id: str, user: Mapping[str, Any], number: int, event_ts: float = 0.0) -> None:
         """A user object: an event's, or (without `event_ts`) an answer to the question of that number."""
-        profile, user_id = user.get("profile") or {}, str(user["id"])
-        if "huddle_state" not in profile or not self._is_news(user_id, HintKind.CALL, number, event_ts):
-            return
-        huddling = profile["huddle_state"] == "in_a_huddle"
-        (self._huddling.add if huddling else self._huddling.discard)(user_id)
-        ends = _instant(profile.get("huddle_state_expiration_ts"))
-        self._core.hint(workspace_id, [HintSighting(user_id, HintKind.CALL, huddling, until_at=ends)])
+        profile = user.get("profile") or {}
+        if "huddle_state" in profile:
+            huddling = profile["huddle_state"] == "in_a_huddle"
+            ends = _instant(profile.get("huddle_state_expiration_ts"))
+            sighting = HintSighting(str(user["id"]), HintKind.CALL, huddling, until_at=ends)
+            self._tell(workspace_id, sighting, number, event_ts)
 
     def dnd(
         self, workspace_id: str, user_id: str, status: object, number: int, event_ts: float = 0.0
     ) -> None:
         """A DND status, told or asked likewise. `dnd_enabled` says only that there is a schedule: it is the
         span that counts, also one that begins later."""
-        if not isinstance(status, dict) or not self._is_news(
-            user_id, HintKind.DO_NOT_DISTURB, number, event_ts
-        ):
+        if not isinstance(status, dict):
             return
         starts, ends = _instant(status.get("next_dnd_start_ts")), _instant(status.get("next_dnd_end_ts"))
         quiet = bool(status.get("dnd_enabled")) and starts is not None and ends is not None and starts < ends
         sighting = HintSighting(user_id, HintKind.DO_NOT_DISTURB, quiet, starts, ends)
-        self._core.hint(workspace_id, [sighting])
+        self._tell(workspace_id, sighting, number, event_ts)
 
     def lost(self, workspace_id: str, kind: HintKind) -> None:
         """Words of that kind may be missed from now on."""
@@ -76,18 +85,24 @@ class Hints:
 
     def first(self, user_ids: Iterable[str]) -> list[str]:
         """The same people, those who were last seen in a huddle first."""
-        return sorted(user_ids, key=lambda user_id: user_id not in self._huddling)
+        nothing = Word(0, 0.0, False)
+        return sorted(user_ids, key=lambda one: not self._newest.get((one, HintKind.CALL), nothing).holds)
 
-    def _is_news(self, user_id: str, kind: HintKind, number: int, event_ts: float) -> bool:
+    def _tell(self, workspace_id: str, sighting: HintSighting, number: int, event_ts: float) -> None:
         """Events go by Slack's own time, for they may be delivered late; an answer gives way to an event that
         arrived after its question was asked."""
-        if kind not in self._wanted:
-            return False
-        last, told_ts = self._newest.get((user_id, kind), (0, 0.0))
-        if number < last or (event_ts and event_ts <= told_ts):
-            return False
-        self._newest[user_id, kind] = number, event_ts or told_ts
-        return True
+        if sighting.kind not in self._wanted:
+            return
+        key = sighting.external_id, sighting.kind
+        last = self._newest.get(key)
+        if last is not None and (number < last.number or (event_ts and event_ts <= last.event_ts)):
+            return
+        told_ts = event_ts or (last.event_ts if last is not None else 0.0)
+        self._newest[key] = Word(number, told_ts, sighting.holds)
+        self._newest.move_to_end(key)
+        while len(self._newest) > KEPT:
+            self._newest.popitem(last=False)
+        self._core.hint(workspace_id, [sighting])
 
 
 def _instant(seconds: object) -> datetime | None:
@@ -112,6 +127,7 @@ class DoNotDisturb:
         self._groups: list[list[str]] = []
         self._began = float("-inf")
         self._failures = 0
+        self._blind = False
 
     async def run(self) -> None:
         """Asks until cancelled. Raises TokenDead."""
@@ -150,6 +166,10 @@ class DoNotDisturb:
     def _heard(self) -> None:
         self._failures = 0
         self._troubles.clear("do not disturb", self._workspace_id)
+        if self._blind:
+            # Those who were asked before are forgotten too.
+            self._blind, self._began = False, float("-inf")
+            self._groups.clear()
 
     def _failed(self, told: float | None) -> float:
         """No answer; a Retry-After alone is no failure."""
@@ -157,12 +177,16 @@ class DoNotDisturb:
             return told
         self._failures += 1
         if self._failures == FAILURES:
-            self._hints.lost(self._workspace_id, HintKind.DO_NOT_DISTURB)
+            self._forget()
         return float(min(LONGEST_WAIT, 2.0**self._failures))
+
+    def _forget(self) -> None:
+        self._blind = True
+        self._hints.lost(self._workspace_id, HintKind.DO_NOT_DISTURB)
 
     def _refused(self, no: Refused, group: list[str]) -> float:
         if no.error in _SETUP:
-            self._hints.lost(self._workspace_id, HintKind.DO_NOT_DISTURB)
+            self._forget()
             lost = "nobody's do-not-disturb is seen."
             told = scope_missing(no.needed or DND_SCOPE, lost)
             self._troubles.raise_("do not disturb", told, self._workspace_id)

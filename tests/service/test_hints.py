@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from desk import Team, open_team, read
+from desk import Team, member, open_team, read
 
 from bot.domain.facts import Presence, Seen
 from bot.domain.hints import HintKind
@@ -202,3 +202,17 @@ async def test_whoever_is_in_doubt_too_is_told_of_both(kind: HintKind) -> None:
     assert len(against(team, "b1")) == 2
     await team.desk.feed_lost(team.discord.id, since=team.clock.now())
     assert len(hints(team, "b1")) == 1, "which of the two is blind is the platform's to say"
+
+
+async def test_whoever_leaves_or_is_removed_comes_back_without_their_call() -> None:
+    """Nobody looked at their account meanwhile."""
+    team = await team_of()
+    hint(team)
+    await team.desk.remove(team.row("u1").agent, "test")
+    hint(team, holds=False)
+    await team.desk.enrol(team.slack.id, member("U1", "u1"), "test")
+    await team.type("U1", "/available")
+    assert hints(team) == []
+    hint(team, "B1", on="discord")
+    await team.desk.member_left(team.discord.id, "B1")
+    assert team.desk.roster.hinting(team.discord.id) == []

@@ -169,6 +169,17 @@ def test_a_status_that_makes_no_sense_disturbs_nobody(status: object) -> None:
     assert not holds(core, "U1", QUIET)
 
 
+def test_memory_does_not_grow_with_the_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slack tells of everybody's huddles, and most are no agents."""
+    monkeypatch.setattr(hints, "KEPT", 10)
+    told = Hints(RecordingCore(), set(HintKind))
+    for number in range(50):
+        user = {"id": f"V{number}", "profile": {"huddle_state": "in_a_huddle"}}
+        told.user("wsp", user, told.number(), float(number + 1))
+    assert len(told._newest) == 10
+    assert told.first(["V1", "V49"]) == ["V49", "V1"]
+
+
 def test_a_user_object_without_a_word_of_huddles_says_nothing() -> None:
     """Strangers come reduced."""
     core = RecordingCore()
@@ -266,14 +277,20 @@ async def test_without_the_scope_people_are_told_and_the_rest_works_on(slack: Fa
         await eventually(lambda: not any("do-not-disturb" in one for one in core.banners))
 
 
-async def test_answers_that_stay_away_forget_do_not_disturb_until_they_come_again(slack: FakeSlack) -> None:
+async def test_answers_that_stay_away_forget_do_not_disturb_until_they_come_again(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then everybody is asked for at once, also those who had answered in that round."""
+    monkeypatch.setattr(hints, "CYCLE", 3600.0)
+    monkeypatch.setattr(hints, "PAUSE", 0.2)
+    many = [slack.add_user(f"V{number:03}", f"v{number}").id for number in range(50)]
     slack.user("U1").dnd = (slack.world.clock() - 60, slack.world.clock() + 60)
-    core = core_of("U1")
+    core = core_of("U1", *many)
     async with running(slack, core, do_not_disturb=True):
         await eventually(lambda: holds(core, "U1", QUIET))
         slack.fail("dnd.teamInfo", status=503, times=None)
         await eventually(lambda: holds(core, "U1", QUIET) is None)
-        assert holds(core, "U1") is False, "huddles come another way"
+        assert CALL not in core.hints_lost_of, "huddles come another way"
         slack.heal()
         await eventually(lambda: holds(core, "U1", QUIET))
 
