@@ -8,8 +8,9 @@ from bot import consoles
 from bot.commands import spelled
 from bot.domain.agent import Identity
 from bot.domain.facts import CheckIn, Choice, Feed, Link, LinkState, Policy, Presence, SlackAway
+from bot.domain.hints import kinds
 from bot.domain.presence import blind, blind_since, idle_ends, suspect_ends
-from bot.domain.routing import Reason
+from bot.domain.routing import Reason, hinted_against
 from bot.feeds import CONSOLES
 from bot.message import (
     Button,
@@ -25,7 +26,7 @@ from bot.message import (
     Tone,
     words,
 )
-from bot.replies import IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name, unheard
+from bot.replies import HINTS, IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name, unheard
 from bot.returning import after_an_absence, length
 from bot.roster import Row
 
@@ -42,8 +43,8 @@ def me(
 ) -> Message:
     """`/presence me`: how one is seen, why, and what happens next. `by`: the lead who set it."""
     presence = row.verdict.presence
-    lines: list[Line] = [("You're ", *_presence(row, by=by), "."), *_new_work(row, feeds, names)]
-    seen = tuple(_seen(row, feeds, policy, now))
+    lines: list[Line] = [("You're ", *_presence(row, by=by), "."), *_new_work(row, feeds, policy, names)]
+    seen = (*_seen(row, feeds, policy, now), *_hinted(row))
     sections = [Section((Strong("What I see"),), seen)] if seen else []
     sections.append(Section((Strong("What happens next"),), tuple(_next(row, feeds, policy, names, now))))
     buttons = {
@@ -114,14 +115,20 @@ def _presence(row: Row, *, of_them: bool = False, by: str = "") -> Line:
     return tuple(spans)
 
 
-def _new_work(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str]) -> Iterator[Line]:
+def _new_work(
+    row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str]
+) -> Iterator[Line]:
     """Whether new chats come; if they don't though the agent is Available: why, and what to do."""
     if row.verdict.presence is not Presence.AVAILABLE:
         yield ("No new chats come to you.",)
     elif row.load >= row.agent.capacity:
         yield (f"You hold {row.load} of {row.agent.capacity}, so no new chats come to you.",)
     elif row.verdict.reachable:
-        yield ("New chats can come to you.",)
+        stops = [REASONS[reason][0] for reason in hinted_against(row.hints, policy)]
+        if stops:
+            yield (f"No new chats come to you as long as {' and '.join(stops)}.",)
+        else:
+            yield ("New chats can come to you.",)
     else:
         doubt = next(_doubts(row, feeds), "nobody can see you")
         yield (f"No new chats come to you just now: {doubt}.",)
@@ -180,6 +187,12 @@ def _seen(row: Row, feeds: Mapping[str, Feed], policy: Policy, now: datetime) ->
             Moment(check_in.until_at),
             f", and each command of yours starts its {length(policy.check_in)} again",
         )
+
+
+def _hinted(row: Row) -> Iterator[Line]:
+    for hint in row.hints:
+        name = platform_name(hint.platform, first=True)
+        yield (f"{name}: {HINTS[hint.kind]} since ", Moment(hint.since, TimeStyle.DATE_TIME))
 
 
 def _check_in(row: Row, now: datetime) -> CheckIn | None:
@@ -308,6 +321,8 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.NOT_IN_TEAM: ("you're not in that team", "not in that team"),
     Reason.SKILL_MISSING: ("you don't have that skill", "without that skill"),
+    Reason.IN_CALL: ("you're in a call", "in a call"),
+    Reason.DO_NOT_DISTURB: ("your do-not-disturb is on", "do-not-disturb is on"),
     Reason.AT_CAPACITY: ("you hold as many chats as you can take", "holding as many chats as they can take"),
 }
 """What stands against new work, said to the agent and said of them; Offline and Away say it themselves."""
@@ -329,8 +344,10 @@ def why(
         holds = "You hold" if oneself else "They hold"
         load = f" {holds} {row.load} of {row.agent.capacity}." if row.load_known else ""
         lead: Line = (" Set Available by ", Strong(words(by, 60)), ".") if by else ()
-        can = (*(("You",) if oneself else (name,)), " can take a chat now.", load, *lead)
-        return Message((can, *seen), tone=Tone.GOOD)
+        hints = ", ".join(HINTS[kind] for kind in kinds(row.hints))
+        can = f" can take a chat now ({hints})." if hints else " can take a chat now."
+        routable: Line = (*(("You",) if oneself else (name,)), can, load, *lead)
+        return Message((routable, *seen), tone=Tone.GOOD)
     lines: list[Line] = [
         ("You get no new chats just now:",) if oneself else (name, " gets no new chats just now:")
     ]

@@ -12,6 +12,7 @@ from bot import reason_replies
 from bot.commands import GROUP, NAMES, TABLE, spelled
 from bot.domain.errors import RollcallError
 from bot.domain.facts import Choice, Feed, FeedState, LinkState, Presence
+from bot.domain.hints import HintKind, kinds
 from bot.domain.reasons import USUAL, Reasons
 from bot.message import (
     Button,
@@ -38,6 +39,7 @@ LABELS = {Presence.AVAILABLE: "Available", Presence.AWAY: "Away", Presence.OFFLI
 IM_BACK = Button("I'm back", "available", style=ButtonStyle.PRIMARY)
 IM_AVAILABLE = Button("I'm available", "available", style=ButtonStyle.PRIMARY)
 SIGN_OFF = Button("Sign off", "presence off")
+HINTS = {HintKind.CALL: "in a call", HintKind.DO_NOT_DISTURB: "do not disturb"}
 PLATFORMS = {"discord": "Discord", "slack": "Slack", "console": "the console", "session": "your console"}
 
 
@@ -255,6 +257,7 @@ def _roster_line(row: Row, now: datetime) -> Line:
         parts.append(("back, not available yet" if verdict.reason == "returned" else "not available yet",))
     if available and row.load >= row.agent.capacity:
         parts.append(("busy",))
+    parts += [(HINTS[kind],) for kind in kinds(row.hints)]
     if verdict.unconfirmed_since is not None:
         parts.append(("unconfirmed since ", Moment(verdict.unconfirmed_since)))
     elif available and not verdict.reachable:

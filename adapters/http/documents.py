@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from bot.core import Rollcall, Trouble
 from bot.domain.facts import Feed, FeedState
+from bot.domain.hints import HintKind
 from bot.domain.routing import Reason
 from bot.domain.sessions import key_of, open_sessions
 from bot.roster import Row
@@ -25,6 +26,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.NOT_IN_TEAM: "Not in that team.",
     Reason.SKILL_MISSING: "Without one of those skills.",
     Reason.AT_CAPACITY: "Holding as many units as they can take.",
+    Reason.IN_CALL: "In a call, and the policy is that no new work comes meanwhile.",
+    Reason.DO_NOT_DISTURB: "Not to be disturbed, and the policy is that no new work comes meanwhile.",
 }
 Units = Annotated[int, Meta(ge=0, description="Units of work.")]
 ReasonCode = Annotated[
@@ -40,6 +43,14 @@ class Counts(Struct, frozen=True):
     offline: int
 
 
+class HintBody(Struct, frozen=True):
+    """What a platform shows beside the presence of somebody who is logged in."""
+
+    kind: HintKind
+    platform: str
+    since: Annotated[datetime, Meta(description="Since then, as far as could be seen.")]
+
+
 class RoutableAgent(Struct, frozen=True):
     """An agent who may be offered new work now."""
 
@@ -52,6 +63,7 @@ class RoutableAgent(Struct, frozen=True):
     teams: tuple[str, ...]
     skills: tuple[str, ...]
     external_ids: Annotated[Mapping[str, str], Meta(description="How other systems name the agent.")]
+    hints: tuple[HintBody, ...]
 
 
 class FeedBody(Struct, frozen=True, omit_defaults=True):
@@ -130,6 +142,7 @@ class AgentBody(Struct, frozen=True):
     last_seen_at: datetime | None
     identities: tuple[IdentityBody, ...]
     sessions: Annotated[tuple[ConsoleBody, ...], Meta(description="Console sessions that are open.")]
+    hints: tuple[HintBody, ...]
 
 
 class AgentPage(Struct, frozen=True):
@@ -264,7 +277,12 @@ def routable_agent(row: Row) -> RoutableAgent:
         agent.teams,
         agent.skills,
         dict(agent.externals),
+        _hints(row),
     )
+
+
+def _hints(row: Row) -> tuple[HintBody, ...]:
+    return tuple(HintBody(hint.kind, hint.platform, hint.since) for hint in row.hints)
 
 
 def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason]) -> AgentBody:
@@ -302,6 +320,7 @@ def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason]) -> AgentBody
             for identity in agent.identities
         ),
         tuple(ConsoleBody(key_of(link), link.since, beat_at) for link, beat_at in open_sessions(facts.links)),
+        _hints(row),
     )
 
 

@@ -20,6 +20,7 @@ from adapters.http.documents import (
 _AT = "2026-11-02T09:00:00Z"
 _AGENT = "agt_01k9f3tq8x7v5e2m4n6p8r0s1t"
 _COUNTS = {"available": 2, "away": 1, "offline": 4}
+_HINTS = [{"kind": "call", "platform": "slack", "since": "2026-11-02T08:45:00Z"}]
 _ONE: dict[str, Any] = {
     "id": _AGENT,
     "name": "Maria",
@@ -57,6 +58,7 @@ _ONE: dict[str, Any] = {
             "heartbeat_at": "2026-11-02T08:59:50Z",
         }
     ],
+    "hints": _HINTS,
 }
 _EVENT: dict[str, Any] = {
     "position": "4711",
@@ -92,6 +94,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
                 "teams": ["support"],
                 "skills": ["french"],
                 "external_ids": {"chatwoot": "42"},
+                "hints": _HINTS,
             }
         ],
         "feeds": [

@@ -23,6 +23,7 @@ from bot.config.values import (
     refuse_twins,
 )
 from bot.domain.facts import OnReturn, Policy, SlackAway
+from bot.domain.hints import HintKind, OnHint
 from bot.domain.reasons import USUAL, Reasons, twins
 
 ONLY = "default"
@@ -83,6 +84,10 @@ class PresenceTable(Table):
     slack_away: SlackAway = SlackAway.WEAK
     require_reason: bool = False
     """Whoever sets Away says why: a code of `[[reason]]`, or words of their own."""
+    in_call: OnHint = OnHint.SHOW
+    """What comes of a Slack huddle and, with `discord.voice`, of a Discord voice channel."""
+    do_not_disturb: OnHint = OnHint.SHOW
+    """What comes of Discord's do-not-disturb and, with `slack.do_not_disturb`, of Slack's."""
     discord_grace: Duration = timedelta(seconds=60)
     console_grace: Duration = timedelta(seconds=65)
     slack_grace: Duration = timedelta(seconds=150)
@@ -101,6 +106,10 @@ class PresenceTable(Table):
             raise ValueError("blind_trust must be shorter than unobserved, such as 2m with 8h")
         return self
 
+    def looks_for(self, kind: HintKind) -> bool:
+        """Whether platforms shall look for hints of that kind."""
+        return self.policy().on_hint(kind) is not OnHint.OFF
+
     def policy(self) -> Policy:
         """What the domain works by."""
         return Policy(
@@ -118,6 +127,9 @@ class DiscordTable(Table):
     """Role ids whose holders are enrolled by their first command."""
     presence: bool = True
     """False: no presence intent is asked for, and presence rests on check-ins."""
+    voice: bool = False
+    """True: Discord is asked who is in a voice channel, which is shown as a call: another intent, and an
+    event for each member who comes or goes."""
     base_url: str = Field("", examples=["https://proxy.example.org/api"])
     """Another REST address (a proxy, a test server); empty: Discord's own."""
     gateway_url: str = Field("", examples=["wss://gateway.example.org"])
@@ -141,6 +153,8 @@ class SlackTable(Table):
     mode: Literal["socket", "http"] = "socket"
     presence: bool = True
     """False: presence is not polled and rests on check-ins."""
+    do_not_disturb: bool = False
+    """True: Slack is asked who has paused notifications, which takes the scope dnd:read."""
     polls_per_minute: int = Field(45, ge=1, le=50)
     """Slack's Tier 3 allows about 50 a minute for a workspace."""
     base_url: str = Field("", examples=["https://proxy.example.org/api"])
@@ -272,6 +286,7 @@ class Config(Table):
             raise ValueError(
                 f'[[reason]] "{both[0]}" and "{both[1]}" are recognised by the same words; rename one'
             )
+        self._somebody_tells()
         teams = {team.slug for team in self.team}
         for summary in self.summary:
             if summary.team not in teams:
@@ -290,3 +305,21 @@ class Config(Table):
                     f"{table}, or take a platform that has one: {known}"
                 )
         return self
+
+    def _somebody_tells(self) -> None:
+        """Chats that are to stop while somebody is in a call never would, if nobody told of calls."""
+        discord, slack, stops = self.discord, self.slack, OnHint.NO_NEW_CHATS
+        if self.platforms or (discord is None and slack is None):
+            return
+        if self.presence.in_call is stops and slack is None and not (discord and discord.voice):
+            raise ValueError(
+                'presence.in_call = "no_new_chats" has no effect, because nobody is asked who is in a call; '
+                "set discord.voice = true"
+            )
+        quiet = (slack is not None and slack.do_not_disturb) or (discord is not None and discord.presence)
+        if self.presence.do_not_disturb is stops and not quiet:
+            key = "slack.do_not_disturb" if slack is not None else "discord.presence"
+            raise ValueError(
+                'presence.do_not_disturb = "no_new_chats" has no effect, because nobody is asked who is not '
+                f"to be disturbed; set {key} = true"
+            )

@@ -14,6 +14,8 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bot.domain.hints import HintKind, OnHint
+
 
 class Choice(StrEnum):
     """What an agent may choose."""
@@ -230,6 +232,12 @@ class Policy(Struct, frozen=True):
     slack_away: SlackAway = SlackAway.WEAK
     require_reason: bool = False
     """Whoever sets Away says why; what a rule sets needs no reason."""
+    in_call: OnHint = OnHint.SHOW
+    do_not_disturb: OnHint = OnHint.SHOW
+
+    def on_hint(self, kind: HintKind) -> OnHint:
+        """What comes of hints of that kind."""
+        return self.in_call if kind is HintKind.CALL else self.do_not_disturb
 
 
 def new_agent(agent_id: str, at: datetime) -> Facts:

@@ -50,6 +50,7 @@ async def test_an_agent_is_told_with_reason_and_load() -> None:
                 }
             ],
             "sessions": [],
+            "hints": [],
         }
         same = await at.ask(f"{AGENTS}/{ann.id}", headers={"if-none-match": answer.headers["etag"]})
         assert (same.status_code, same.content) == (304, b"")
