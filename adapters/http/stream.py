@@ -97,6 +97,8 @@ class Stream:
         self._live: dict[Protocol, None] = {}
         self._readers = asyncio.Semaphore(READERS)
         self._leaving = False
+        self.sharing = 1
+        """Organizations among which the room for streams is divided, so that none takes another's."""
         self.dropped = 0
         """Streams that were ended because too much waited for them."""
 
@@ -124,7 +126,7 @@ class Stream:
         position = self.recent.head if name is None else await self._position(name)
         if self._leaving:
             raise _refused("Rollcall is stopping. Follow the events again in a moment.")
-        if len(self._open) >= most_streams():
+        if len(self._open) >= most_streams() // self.sharing:
             raise _refused("As many follow the events as can be kept. Read pages with after, or try again.")
         connection: Protocol = scope["state"][CONNECTION]
         await send(_head(asked))
