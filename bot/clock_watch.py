@@ -4,7 +4,7 @@ A clock that was set forward needs nothing: what is due comes at once, each at i
 are seen to by `bot.sessions`. The rules are in `docs/presence.md`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from bot.changes import Changes
@@ -35,6 +35,12 @@ class ClockWatch:
         """By how much it was set back since everybody's facts were last put right."""
         self._showed: datetime | None = None
         """What it showed before it was set back, until it shows that again."""
+
+    def begin(self, seen: Iterable[datetime]) -> None:
+        """The first look. `seen`: what it showed at some instants in an earlier run; since then it was set
+        back where the newest of them lies ahead, by as much at least."""
+        self._now, self._passed = max(seen, default=self._clock.now()), self._clock.monotonic()
+        self.look()
 
     def look(self) -> None:
         """Whether it was set back since the last look; the banner, and its end. At once."""

@@ -100,7 +100,7 @@ class Rollcall:
         self.roster.load(everyone, feeds, loads, now)
         await self.feeds.drop_unwatched()
         await self.sessions.start()
-        self.clock_watch.look()
+        self.clock_watch.begin([feed.seen_at for feed in stored])
         await self._tell_restored(now)
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})

@@ -9,6 +9,7 @@ import pytest
 from desk import START, Team, open_team
 
 from adapters.http.documents import trouble_body
+from bot.dispatch import Desk
 from bot.domain.errors import Unavailable
 from bot.domain.facts import Seen
 from bot.sessions import Session
@@ -155,6 +156,26 @@ async def test_a_feed_lost_just_before_is_trusted_no_longer() -> None:
     assert feed.lost_at == team.clock.now()
     await ticks(team, 125)
     assert not team.row("Ana").verdict.confirmed
+    assert await tiled(team)
+
+
+async def test_a_clock_set_back_while_rollcall_did_not_run_is_noticed_by_the_next_start() -> None:
+    """By when feeds were last seen; a start at a later time finds nothing."""
+    team, epoch = await team_at_work()
+    await team.see("500", Seen.DISCONNECTED, epoch)
+    await team.desk.mark_feeds_seen()
+    for jump, told in ((1.0, False), (-2.0, True)):
+        team.clock.jump(hours=jump)
+        team.desk = Desk(team.desk.config, team.desk.store, team.clock)
+        await team.desk.start()
+        assert bool(team.desk.troubles) is told
+    epoch = await team.desk.feed_live(team.discord.id)
+    await ticks(team, 65)
+    assert team.presence("Ana") == "away", "not seen since, which is for Discord to say"
+    await team.see("500", Seen.CONNECTED, epoch)
+    await team.see("500", Seen.DISCONNECTED, epoch)
+    await ticks(team, 65)
+    assert team.presence("Ana") == "offline"
     assert await tiled(team)
 
 
