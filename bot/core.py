@@ -1,17 +1,19 @@
 """The core at run time: what platforms and the HTTP API ask of Rollcall, between roster and storage."""
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.changes import BATCH, Alter, Changes
 from bot.config import Config
-from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
+from bot.domain.agent import Agent, Identity, Skill, Team, Workspace, slug_among
 from bot.domain.errors import NotFound
 from bot.domain.events import AuditEntry
 from bot.domain.facts import Facts, Observation
@@ -25,6 +27,7 @@ from bot.service import configured, externals, members
 from bot.service.deliveries import is_first
 from bot.sessions import Sessions
 
+T = TypeVar("T")
 log = logging.getLogger("rollcall.core")
 IDENTIFIES_A_DAY = 900
 """Discord resets the token of a bot that identifies more than 1,000 times in 24 h."""
@@ -57,6 +60,7 @@ class Rollcall:
         self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
+        self._lists = asyncio.Lock()
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
         self.ready = False
 
@@ -95,6 +99,29 @@ class Rollcall:
         self.teams, self.skills = await self.store.read(
             lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
         )
+
+    async def change_lists(self, operation: Callable[[Transaction, datetime], T]) -> T:
+        """Change the teams or skills, and show them; also with whoever is in one whose slug changed. Raises
+        what the operation raises."""
+        now = self._clock.now()
+        async with self._lists:  # one at a time, so that a slug is not taken twice
+            changed = await self.store.write(lambda tx: operation(tx, now))
+            self.changes.events_written.set()
+            await self.read_lists()
+            teams, skills = {one.slug for one in self.teams}, {one.slug for one in self.skills}
+            everyone = self.roster.everyone()
+            await self.changes.reread(
+                [
+                    one.id
+                    for one in everyone
+                    if not (teams.issuperset(one.teams) and skills.issuperset(one.skills))
+                ]
+            )
+            return changed
+
+    def team_now(self, slug: str) -> str:
+        """The slug that a team now has, by one that it has or had before; the same where there is none."""
+        return slug_among(self.teams, slug) or slug
 
     async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
         """Everybody, with what has changed for them in the configuration since the last start, stored in

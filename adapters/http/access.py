@@ -72,7 +72,7 @@ class Access:
     def still(self, key: ApiKey, scope: str, now: datetime) -> bool:
         """Whether a key that was let in before would be let in now."""
         known = self._keys.get(key.id.encode())
-        return known is not None and scope in known.scopes and not service.expired(known, now)
+        return known is not None and scope in known.scopes and service.same_secret(key, known, now)
 
     def refusal(self, address: str, now: float) -> Problem:
         """What is answered to a wrong key: always the same 401, and 429 to whoever keeps trying."""
