@@ -34,6 +34,7 @@ from adapters.http.metrics import CONTENT_TYPE, Metrics
 from adapters.http.problems import Fault, Problem
 from adapters.http.refusals import forbid_unless, problem_of, too_large, wrong_method
 from adapters.http.routes import Routes
+from adapters.http.sight import sight_of
 from adapters.http.stream import PATH as EVENTS
 from adapters.http.stream import Stream
 from bot.core import Rollcall
@@ -57,7 +58,7 @@ class Front:
         self.metrics = Metrics(core, self.stream)
         self._count = self.metrics.requests.add
         self.hot = AvailabilityRoute(core)
-        self.routes = Routes(core)
+        self.routes = Routes(core, self.access)
         self.opened = {
             "/livez": self.health.live,
             "/readyz": self.health.ready,
@@ -142,7 +143,8 @@ class Front:
         if asked.path == AVAILABILITY and asked.method in ("GET", "HEAD"):
             asked.route = AVAILABILITY
             forbid_unless(asked, "read")
-            return document_answer(self.hot.answer(scope["query_string"], asked.now), asked)
+            sight = sight_of(self._core, key) if key.teams else None
+            return document_answer(self.hot.answer(scope["query_string"], asked.now, sight), asked)
         if asked.method == "PUT" and (length is None or length == b"0"):
             return self.routes.presence.renewed(scope, asked)
         return None

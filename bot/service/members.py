@@ -3,7 +3,7 @@
 Each function is one operation on one transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -60,10 +60,11 @@ def enrol(
     actor: str,
     now: datetime,
     delivery: str = "",
+    shape: Callable[[Agent], Agent] = lambda agent: agent,
 ) -> tuple[Agent, Facts]:
     """Make somebody an agent, or answer the agent they are. A lead's enrolment brings a removed agent
     back; an agent's own does not (`dispatch` refuses it). A `delivery` that was here before changes
-    nothing."""
+    nothing. `shape`: what else a new one shall be."""
     known = tx.members.by_identity(workspace.id, profile.external_id)
     is_new = is_first(tx, organization_id, delivery, now)
     if known is not None:
@@ -72,12 +73,12 @@ def enrol(
             raise NotFound("That agent has no presence on record. Tell whoever runs Rollcall.")
         if not known.removed or not is_new:
             return known, facts
-        return _brought_back(tx, known, facts, workspace, profile, config, actor, now)
+        return _brought_back(tx, known, facts, workspace, profile, config, actor, now, shape)
     agent_id = new_id("agt", now)
     identity = identity_of(Person(workspace.id, workspace.platform, profile), now)
     zone = known_zone(profile.zone)
     agent = Agent(agent_id, organization_id, identity.name, zone, identities=(identity,))
-    agent = places_now(tx, organization_id, config).given(agent)
+    agent = shape(places_now(tx, organization_id, config).given(agent))
     facts = new_agent(agent_id, now)
     tx.members.add(agent, facts, now)
     announce(tx, agent, "agent.enrolled", actor, now)
@@ -93,6 +94,7 @@ def _brought_back(
     config: Config,
     actor: str,
     now: datetime,
+    shape: Callable[[Agent], Agent],
 ) -> tuple[Agent, Facts]:
     """A removed agent is one again: as the platform and the configuration now describe them, with
     nothing set."""
@@ -102,7 +104,7 @@ def _brought_back(
         if one.workspace_id == workspace.id and one.external_id == profile.external_id
     )
     agent = with_profile(replace(agent, removed=False), identity, profile)
-    agent = places_now(tx, agent.organization_id, config).given(agent)
+    agent = shape(places_now(tx, agent.organization_id, config).given(agent))
     tx.members.save(agent, now)
     begun = begin_again(facts, now)
     announce(tx, agent, "agent.enrolled", actor, now)
