@@ -1,4 +1,4 @@
-"""What programs need kept: slugs that were changed, answers to be given again, keys of teams and rotated ones."""
+"""What programs need kept: changed slugs, answers to be given again, keys of teams and rotated ones."""
 
 from __future__ import annotations
 

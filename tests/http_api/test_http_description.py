@@ -53,7 +53,7 @@ def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]
 
 def good(operation: dict[str, Any]) -> str:
     """The one status of an answer that has done what was asked."""
-    (status,) = set(operation["responses"]) & {"200", "201"}
+    (status,) = {"200", "201"}.intersection(operation["responses"])
     return status
 
 
