@@ -186,7 +186,7 @@ class Calls:
 async def _only_once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """aiohttp says a DELETE or PUT again by itself where a connection breaks; here that is decided by call."""
+    """aiohttp says a DELETE or PUT again by itself where a connection breaks; here each call decides."""
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:

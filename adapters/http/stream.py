@@ -9,18 +9,19 @@ import asyncio
 import logging
 import random
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import msgspec
 
 from adapters.http.access import Access
-from adapters.http.documents import EventBody, EventPage, encode
+from adapters.http.documents import EventBody, EventPage, Sight, encode
 from adapters.http.exchange import NO_STORE, Answer, Asked, Scope, Send, document_answer, own_headers
 from adapters.http.incoming import query_of, whole_number
 from adapters.http.problems import Problem, bad_value
 from adapters.http.protocol import CONNECTION, Protocol, most_streams
 from adapters.http.refusals import TRY_AGAIN, forbid_unless
+from adapters.http.sight import event_seen, sight_of
 from bot.core import Rollcall
 from bot.domain.errors import Unavailable
 from bot.domain.events import Event
@@ -61,19 +62,21 @@ class Recent:
         self.floor = self.head = 0
         self._positions: list[int] = []
         self._frames: list[bytes] = []
+        self._events: list[Placed] = []
 
     def begin(self, position: int) -> None:
         """Nothing is here yet of what comes behind this position."""
         self.floor = self.head = position
 
-    def add(self, positions: Sequence[int], frames: Sequence[bytes]) -> None:
-        """The next ones."""
-        self._positions += positions
+    def add(self, placed: Sequence[Placed], frames: Sequence[bytes]) -> None:
+        """The next ones, and how they are sent to who sees everything."""
+        self._positions += [position for position, _ in placed]
         self._frames += frames
-        self.head = positions[-1]
+        self._events += placed
+        self.head = self._positions[-1]
         if len(self._positions) > 2 * KEPT:
             self.floor = self._positions[-KEPT - 1]
-            del self._positions[:-KEPT], self._frames[:-KEPT]
+            del self._positions[:-KEPT], self._frames[:-KEPT], self._events[:-KEPT]
 
     def behind(self, position: int) -> tuple[bytes, int]:
         """Some of those behind a position that is not before `floor`, and the position of the last."""
@@ -82,6 +85,11 @@ class Recent:
         count = max(1, bisect_right(list(accumulate(map(len, frames))), PIECE))
         last = self._positions[begin : begin + count]
         return b"".join(frames[:count]), last[-1] if last else position
+
+    def events_behind(self, position: int) -> Sequence[Placed]:
+        """Some of the same, themselves."""
+        begin = bisect_right(self._positions, position)
+        return self._events[begin : begin + DEFAULT_LIMIT]
 
 
 class Stream:
@@ -94,7 +102,10 @@ class Stream:
         self.recent = Recent()
         self._open: dict[Protocol, ApiKey] = {}
         """Every stream; of these some are `_live`, the others catch up."""
-        self._live: dict[Protocol, None] = {}
+        self._live: dict[Protocol, Sight | None] = {}
+        """With what each sees; None: everything."""
+        self._told_up_to = 0
+        """All who are live were told everything up to this position."""
         self._readers = asyncio.Semaphore(READERS)
         self._leaving = False
         self.dropped = 0
@@ -129,7 +140,7 @@ class Stream:
         assert key is not None  # it has the scope
         self._open[connection] = key
         try:
-            await self._follow(connection, send, position)
+            await self._follow(connection, send, position, sight_of(self._core, key))
         finally:
             self._open.pop(connection, None)
             self._live.pop(connection, None)
@@ -148,7 +159,8 @@ class Stream:
             page = await self.publisher.page(NOWHERE, limit)
         else:
             page = await self.publisher.page(position, limit)
-        bodies = tuple(self._body(placed) for placed in page.events)
+        seen = await self._seen(page.events, sight_of(self._core, asked.key))
+        bodies = tuple(self._body(placed) for placed in seen)
         last = self.publisher.name_of(page.last)
         return document_answer(encode(EventPage(bodies, last, page.more, page.missed)), asked)
 
@@ -161,10 +173,12 @@ class Stream:
 
     # --- following ---
 
-    async def _follow(self, connection: Protocol, send: Send, position: int | None) -> None:
+    async def _follow(
+        self, connection: Protocol, send: Send, position: int | None, sight: Sight | None
+    ) -> None:
         """Bring a stream to the present, then leave it to the broadcaster until the connection is lost."""
         try:
-            piece = await self._caught_up(connection, send, position)
+            piece = await self._caught_up(connection, send, position, sight)
         except (TimeoutError, Unavailable):
             # Nothing is lost: it goes on from the last event that it has.
             connection.transport.abort()
@@ -175,10 +189,12 @@ class Stream:
             return
         if piece is not None:
             connection.transport.write(_chunk(piece))
-            self._live[connection] = None
+            self._live[connection] = sight
         await connection.until_lost()
 
-    async def _caught_up(self, connection: Protocol, send: Send, position: int | None) -> bytes | None:
+    async def _caught_up(
+        self, connection: Protocol, send: Send, position: int | None, sight: Sight | None
+    ) -> bytes | None:
         """Send what came behind a position, but for the last piece: that is answered, so that it is sent and
         the stream is live with nothing in between. None: the stream was ended meanwhile."""
         recent = self.recent
@@ -192,14 +208,18 @@ class Stream:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             if connection not in self._open:
                 return None
-            if position >= recent.floor:
+            if position >= recent.floor and sight is None:
                 piece, position = recent.behind(position)
-                if position == recent.head:
-                    return piece
+            elif position >= recent.floor:
+                events = recent.events_behind(position)
+                position = events[-1][0] if events else position
+                piece = await self._frames_seen(events, sight)
             else:
-                piece, position = await self._read(position)
+                piece, position = await self._read(position, sight)
+            if position == recent.head:
+                return piece
 
-    async def _read(self, position: int) -> tuple[bytes, int]:
+    async def _read(self, position: int, sight: Sight | None) -> tuple[bytes, int]:
         """Some of what came behind a position that memory does not reach back to."""
         async with self._readers:
             page = await self.publisher.page(position, DEFAULT_LIMIT)
@@ -208,7 +228,7 @@ class Stream:
             return self._reset(head, "forgotten"), head
         if not page.events:
             return b"", self.recent.floor
-        return b"".join(map(self._frame, page.events)), page.last
+        return await self._frames_seen(page.events, sight), page.last
 
     # --- broadcasting ---
 
@@ -217,12 +237,23 @@ class Stream:
         found = await self.publisher.begin(KEPT)
         self.recent.begin(found[0][0] - 1 if found else self.publisher.head)
         if found:
-            self.recent.add([position for position, _ in found], list(map(self._frame, found)))
+            self.recent.add(found, list(map(self._frame, found)))
+        self._told_up_to = self.recent.head
 
     async def _publish(self, placed: Sequence[Placed]) -> None:
+        some: dict[Sight, bytes] = {}
+        while missing := {sight for sight in self._live.values() if sight is not None} - some.keys():
+            for sight in missing:
+                try:
+                    some[sight] = await self._frames_seen(placed, sight)
+                except Unavailable:  # they come back and read it, and so miss nothing
+                    for connection in [one for one, seen in self._live.items() if seen == sight]:
+                        self._end(connection, b": come back\n\n")
+        # Nothing is waited for from here on, so that whoever is not live yet finds it in `recent`.
         frames = list(map(self._frame, placed))
-        self.recent.add([position for position, _ in placed], frames)
-        await self._tell(b"".join(frames))
+        self.recent.add(placed, frames)
+        await self._tell(b"".join(frames), some)
+        self._told_up_to = placed[-1][0]
 
     async def pulse(self) -> None:
         """Heartbeats, and an end to streams whose key counts no longer; until cancelled."""
@@ -235,16 +266,30 @@ class Stream:
                     self._end(connection, b": the key counts no longer\n\n")
             looks += 1
             if looks % BEAT == 0:
-                await self._tell(b":\n\n")
+                self._mark()
+                await self._tell(b":\n\n", {})
 
-    async def _tell(self, said: bytes) -> None:
-        """Write to all who are live by now; who joins meanwhile has it already."""
-        chunk = _chunk(said)
-        room = MOST_WAITING - LAST_WORDS - len(chunk)
+    def _mark(self) -> None:
+        """Who sees only some teams is told how far they are: where little of it is theirs, the last event
+        they have would be forgotten one day."""
+        if self._told_up_to != self.recent.head:
+            return  # events are on their way
+        mark = _chunk(b"id: %b\n\n" % self.publisher.name_of(self._told_up_to).encode())
+        for connection, sight in self._live.items():
+            if sight is not None and not connection.transport.is_closing():
+                connection.transport.write(mark)
+
+    async def _tell(self, said: bytes, some: Mapping[Sight, bytes]) -> None:
+        """Write to all who are live by now; who joins meanwhile has it already. `some`: what is said to who
+        sees only that, where it is something else."""
+        whole = _chunk(said)
+        parts = {sight: _chunk(part) for sight, part in some.items()}
         live = self._live
-        for number, connection in enumerate(list(live), 1):
+        for number, (connection, sight) in enumerate(list(live.items()), 1):
             transport = connection.transport
-            if connection in live and not transport.is_closing():
+            chunk = whole if sight is None else parts.get(sight, whole)
+            room = MOST_WAITING - LAST_WORDS - len(chunk)
+            if chunk and connection in live and not transport.is_closing():
                 if transport.get_write_buffer_size() > room:
                     self.dropped += 1
                     self._end(connection, self._reset(self.recent.head, "slow"))
@@ -271,6 +316,28 @@ class Stream:
         transport.close()
         if transport.get_write_buffer_size():
             asyncio.get_running_loop().call_later(FLUSH_WITHIN, transport.abort)
+
+    # --- who sees what ---
+
+    async def _frames_seen(self, placed: Sequence[Placed], sight: Sight | None) -> bytes:
+        return b"".join(map(self._frame, await self._seen(placed, sight)))
+
+    async def _seen(self, placed: Sequence[Placed], sight: Sight | None) -> Sequence[Placed]:
+        """Those that are told to who sees so much, as they are told to them. Raises Unavailable."""
+        if sight is None:
+            return placed
+        roster = self._core.roster
+        agents = {event.agent_id: roster.agent(event.agent_id) for _, event in placed if event.agent_id}
+        absent = [agent_id for agent_id, agent in agents.items() if agent is None]
+        if absent:  # removed, or new in this very moment
+            agents |= await self._core.store.read(
+                lambda tx: {agent_id: tx.members.agent(agent_id) for agent_id in absent}
+            )
+        shown = (
+            (position, event_seen(self._core, event, agents.get(event.agent_id or ""), sight))
+            for position, event in placed
+        )
+        return [(position, event) for position, event in shown if event is not None]
 
     # --- as it is sent ---
 

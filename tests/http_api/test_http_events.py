@@ -145,13 +145,14 @@ def test_memory_has_everything_behind_its_floor(monkeypatch: pytest.MonkeyPatch)
     recent.begin(10)
     given: list[int] = []
     for position in range(12, 60, 2):
-        recent.add([position], [b"%d " % position])
+        recent.add([(position, event("org_1", "agt_1", position))], [b"%d " % position])
         given.append(position)
         for behind in range(recent.floor, position):
             frames, last = recent.behind(behind)
             wanted = [one for one in given if one > behind][: len(frames.split())]
             assert [int(one) for one in frames.split()] == wanted
             assert last == wanted[-1]
+            assert [one for one, _ in recent.events_behind(behind)] == [one for one in given if one > behind]
         assert recent.behind(position) == (b"", position) == (b"", recent.head)
         assert recent.floor in [10, *given]
 
