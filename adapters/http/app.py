@@ -13,6 +13,7 @@ from adapters.http import strict
 from adapters.http.access import Access
 from adapters.http.availability import PATH as AVAILABILITY
 from adapters.http.availability import AvailabilityRoute
+from adapters.http.cross_origin import Origins
 from adapters.http.exchange import (
     JSON,
     NO_STORE,
@@ -52,6 +53,7 @@ class Front:
         self._clock = core.clock
         self._mounts = dict(mounts)
         self._ids = RequestIds()
+        self._origins = Origins(core.config.http.cors_origins)
         self.access = Access(core, core.config.http.rate_per_minute)
         self.health = Health(core)
         self.stream = Stream(core, self.access)
@@ -97,7 +99,8 @@ class Front:
 
     def _enter(self, scope: Scope, asked: Asked, began: float) -> Answer | None:
         """Read the head, check the key and its limit; a hot route is answered here."""
-        authorization = given_id = length = None
+        authorization = given_id = length = origin = None
+        preflight = False
         twice = False
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -110,7 +113,17 @@ class Front:
                 given_id = value
             elif name == b"content-length":
                 length = value
+            elif name == b"origin":
+                origin = value
+            elif name == b"access-control-request-method":
+                preflight = True
         asked.request_id = self._ids.of(given_id)
+        if self._origins.any:
+            asked.cors = self._origins.headers(origin)
+            if preflight and asked.method == "OPTIONS":
+                told = self._origins.preflight(origin, self._allowed(asked))
+                if told is not None:  # browsers send no key with it
+                    return told
         if twice:
             # Proxies differ in which of two they believe, so neither is.
             raise Problem(

@@ -112,6 +112,15 @@ Name = Annotated[
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), Field(examples=["09:30"])]
 PlatformId = Annotated[str, Field(description="an id in quotes", examples=["1174009900000000000"])]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Origin = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$",
+        description="an origin as browsers send it: scheme and host in small letters, the port unless it is "
+        "the scheme's own, no slash at the end, no *",
+        examples=["https://desk.example.org"],
+    ),
+]
 CommandName = Annotated[
     str,
     Field(

@@ -28,7 +28,8 @@ LENGTH = len("rc_") + ID_LENGTH + len("_") + SECRET_LENGTH
 _NAMED = re.compile(rf"(?:rc_)?(?P<id>[{ALPHABET}]{{{ID_LENGTH}}})(?:_\S*)?")
 LONGEST_OVERLAP = timedelta(days=30)
 _NOBODY = b"\0" * hashlib.sha256().digest_size
-_NONE = ApiKey("", "", "", (), _NOBODY, datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_NONE = ApiKey("", "", "", (), _NOBODY, _LONG_AGO, _LONG_AGO, old_hash=_NOBODY)
 """Compared with where there is no such key, so that an unknown id takes as long as a wrong secret."""
 
 
@@ -134,9 +135,10 @@ def id_of(typed: str) -> str | None:
 
 
 def by_id(keys: Sequence[ApiKey], organization_id: str) -> dict[bytes, ApiKey]:
-    """The keys of an organization that are not revoked, as `verify` looks them up."""
+    """The keys of an organization that are not revoked, as `verify` looks them up: each with a secret of
+    before, so that one that was never rotated takes no other steps."""
     return {
-        key.id.encode(): key
+        key.id.encode(): replace(key, old_hash=key.old_hash or _NOBODY)
         for key in keys
         if key.organization_id == organization_id and key.revoked_at is None
     }
