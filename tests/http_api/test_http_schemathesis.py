@@ -11,7 +11,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import pytest
 import requests
@@ -33,6 +33,8 @@ from adapters.http import access
 from bot.service import keys
 
 T = TypeVar("T")
+Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
+Asking: TypeAlias = Case[Any]
 EXAMPLES = 40 if os.environ.get("ROLLCALL_LONG") else 3
 """For each route, with each role, of right and of wrong input; fewer where it is not let in."""
 SCOPES = ("read", "presence", "route", "admin")
@@ -130,7 +132,7 @@ def world() -> Iterator[World]:
         made.thread.join(20)
 
 
-def scope_of(operation: APIOperation[Any, Any]) -> str | None:
+def scope_of(operation: Operation) -> str | None:
     """The scope that a route needs; None: no key."""
     security = operation.definition.raw["security"]
     return str(security[0]["key"][0]) if security else None
@@ -148,9 +150,7 @@ def let_in(scope: str | None, role: str | None) -> bool:
     return scope is None or role in (scope, "team-bound")
 
 
-def asking(
-    world: World, role: str | None, key: str, operation: APIOperation[Any, Any]
-) -> Callable[[Case, int], None]:
+def asking(world: World, role: str | None, key: str, operation: Operation) -> Callable[[Asking, int], None]:
     """Asks one thing as a role, and judges the answer. `chosen`: by which of the names that there are; 0: by
     those made up."""
     scope = scope_of(operation)
@@ -173,7 +173,7 @@ def asking(
     session = requests.Session()
     session.auth = with_key
 
-    def ask(case: Case, chosen: int) -> None:
+    def ask(case: Asking, chosen: int) -> None:
         for name, values in names.items():
             if chosen and name in (case.path_parameters or {}):
                 case.path_parameters[name] = values[chosen % len(values)]
@@ -197,7 +197,7 @@ def test_every_route_with_every_role(world: World, role: str | None) -> None:
     schema = schemathesis.openapi.from_dict(world.do(lambda: description(world.at)))
     before, routes = world.asked, 0
     for result in schema.get_all_operations():
-        operation = result.ok()
+        operation = cast("Operation", result.ok())  # type: ignore[union-attr]  # else it is no description
         routes += 1
         ask = asking(world, role, key, operation)
         examples = EXAMPLES if let_in(scope_of(operation), role) else max(1, EXAMPLES // 3)
