@@ -144,11 +144,16 @@ def by_id(keys: Sequence[ApiKey], organization_id: str) -> dict[bytes, ApiKey]:
     }
 
 
+def id_in(text: bytes) -> bytes:
+    """Where the id stands in a key's text."""
+    return text[3 : 3 + ID_LENGTH]
+
+
 def verify(keys: Mapping[bytes, ApiKey], text: bytes, now: datetime) -> ApiKey | None:
     """The key that `text` is, or None; by the secret before a rotation, the key as it then was. Every text
     costs one hash and two comparisons, so the time taken does not tell an unknown id from a wrong secret or
     an expired key."""
-    key = keys.get(text[3 : 3 + ID_LENGTH], _NONE)
+    key = keys.get(id_in(text), _NONE)
     given = hash_of(text[4 + ID_LENGTH :])
     same = compare_digest(given, key.secret_hash)
     old = compare_digest(given, key.old_hash or _NOBODY)
