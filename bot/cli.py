@@ -205,9 +205,8 @@ def _key_line(row: "ApiKey", now: datetime) -> str:
     elif row.expires_at is not None:
         state = f"{'expired' if now > row.expires_at else 'expires'} {row.expires_at:%Y-%m-%d}"
     used = f"{row.last_used_at:%Y-%m-%d %H:%M}Z" if row.last_used_at else "never"
-    teams = f"  teams {','.join(row.teams)}" if row.teams else ""
-    turned = ""
-    if row.rotated_at is not None and row.old_until is not None:
+    teams, turned = f"  teams {','.join(row.teams)}" if row.teams else "", ""
+    if row.old_until is not None:
         over = "until" if now <= row.old_until else "over since"
         turned = f"  rotated {row.rotated_at:%Y-%m-%d}, old secret {over} {row.old_until:%Y-%m-%d %H:%M}Z"
     return f"{row.id}  {state}  {','.join(row.scopes)}{teams}  last used {used}{turned}  {row.name}"

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from bot.changes import BATCH, Alter, Changes
 from bot.config import Config
 from bot.domain.agent import Agent, Identity, Skill, Team, Workspace, slug_among
-from bot.domain.errors import NotFound
+from bot.domain.errors import NotFound, Unavailable
 from bot.domain.events import AuditEntry
 from bot.domain.facts import Facts, Observation
 from bot.domain.ids import new_id
@@ -61,6 +61,7 @@ class Rollcall:
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
         self._lists = asyncio.Lock()
+        self._lists_in_doubt = False
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
         self.ready = False
 
@@ -105,19 +106,26 @@ class Rollcall:
         what the operation raises."""
         now = self._clock.now()
         async with self._lists:  # one at a time, so that a slug is not taken twice
-            changed = await self.store.write(lambda tx: operation(tx, now))
-            self.changes.events_written.set()
-            await self.read_lists()
-            teams, skills = {one.slug for one in self.teams}, {one.slug for one in self.skills}
-            everyone = self.roster.everyone()
-            await self.changes.reread(
-                [
-                    one.id
-                    for one in everyone
-                    if not (teams.issuperset(one.teams) and skills.issuperset(one.skills))
-                ]
-            )
+            try:
+                changed = await self.store.write(lambda tx: operation(tx, now))
+                self.changes.events_written.set()
+                await self._show_lists()
+            except Unavailable:  # perhaps it was changed: the next tick looks
+                self._lists_in_doubt = True
+                raise
             return changed
+
+    async def _show_lists(self) -> None:
+        await self.read_lists()
+        self._lists_in_doubt = False
+        teams, skills = {one.slug for one in self.teams}, {one.slug for one in self.skills}
+        await self.changes.reread(
+            [
+                one.id
+                for one in self.roster.everyone()
+                if not (teams.issuperset(one.teams) and skills.issuperset(one.skills))
+            ]
+        )
 
     def team_now(self, slug: str) -> str:
         """The slug that a team now has, by one that it has or had before; the same where there is none."""
@@ -162,6 +170,8 @@ class Rollcall:
         """Store what time has brought about, and finish what the database had no time for."""
         await self.sessions.watch()
         await self.feeds.catch_up()
+        if self._lists_in_doubt:
+            await self._show_lists()
         await self.changes.tick()
 
     async def mark_feeds_seen(self) -> None:

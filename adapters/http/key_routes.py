@@ -1,6 +1,7 @@
 """Routes by which programs list, make, rotate and revoke keys."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from fastapi import Request, Response
@@ -25,7 +26,7 @@ from adapters.http.resource_documents import IdempotencyKey
 from adapters.http.sight import whole
 from adapters.http.strict import answered, told
 from bot.core import Rollcall
-from bot.domain.errors import NotFound
+from bot.domain.errors import NotFound, Unavailable
 from bot.ports import ApiKey, Transaction
 from bot.service import keys as service
 
@@ -79,7 +80,7 @@ class KeyRoutes:
 
         async def work() -> Response:
             made, now = await core.store.write(make)
-            await self._access.refresh()
+            await self._counts_now()
             return created(made, now, f"{KEYS}/{made.id}")
 
         return await once(work)
@@ -96,7 +97,7 @@ class KeyRoutes:
             return key_made(self._key(tx, text, now), text)
 
         made = await core.store.write(rotate)
-        await self._access.refresh()
+        await self._counts_now()
         asked.now = core.clock.now()
         return told(made, asked)
 
@@ -112,9 +113,13 @@ class KeyRoutes:
             return next(key_body(key) for key in tx.ledger.keys(core.organization_id) if key.id == key_id)
 
         revoked = await core.store.write(revoke)
-        await self._access.refresh()
+        await self._counts_now()
         asked.now = core.clock.now()
         return told(revoked, asked)
+
+    async def _counts_now(self) -> None:
+        with suppress(Unavailable):  # it is done; the keys are read again in some seconds anyway
+            await self._access.refresh()
 
     def _key(self, tx: Transaction, text: str, now: datetime) -> ApiKey:
         key_id = service.id_of(text)

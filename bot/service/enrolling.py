@@ -10,12 +10,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.config import Config
-from bot.domain.agent import Agent, Role, Skill, Team, Workspace, slug_among
-from bot.domain.errors import BadInput, Conflict
+from bot.domain.agent import Agent, Role, Workspace
+from bot.domain.errors import Conflict
 from bot.domain.facts import Facts
 from bot.message import words
 from bot.ports import Profile, Transaction
-from bot.service import members
+from bot.service import members, teams
 from bot.service.revision import refuse_stale
 
 
@@ -30,16 +30,6 @@ class Wanted(Struct, frozen=True):
     teams: Sequence[str] | None = None
     """Slugs; None: those that the configuration gives."""
     skills: Sequence[str] | None = None
-
-
-def listed(there: Sequence[Team | Skill], slugs: Collection[str], field: str) -> tuple[str, ...]:
-    """The slugs as they now are, in the order of the list. Raises BadInput for one that there is not."""
-    found = {slug: slug_among(there, slug) for slug in slugs}
-    for slug, present in found.items():
-        if present is None:
-            known = ", ".join(one.slug for one in there[:20]) or "none yet"
-            raise BadInput(f"There is no {field[:-1]} {words(slug, 40)}. Known: {known}.", field=field)
-    return tuple(one.slug for one in there if one.slug in found.values())
 
 
 def add(
@@ -63,9 +53,9 @@ def add(
         )
     given = {}
     if wanted.teams is not None:
-        given["teams"] = listed(tx.members.teams(organization_id), wanted.teams, "teams")
+        given["teams"] = teams.known(tx.members.teams(organization_id), wanted.teams, "teams")
     if wanted.skills is not None:
-        given["skills"] = listed(tx.members.skills(organization_id), wanted.skills, "skills")
+        given["skills"] = teams.known(tx.members.skills(organization_id), wanted.skills, "skills")
     by_hand = wanted.zone is not None
 
     def shaped(agent: Agent) -> Agent:

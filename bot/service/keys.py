@@ -13,12 +13,12 @@ from hmac import compare_digest
 
 from msgspec.structs import replace
 
-from bot.domain.agent import slug_among
 from bot.domain.errors import BadInput, NotFound
 from bot.domain.events import AuditEntry
 from bot.domain.ids import ALPHABET, new_id
 from bot.message import words
 from bot.ports import ApiKey, Transaction
+from bot.service.teams import known
 
 SCOPES = ("read", "presence", "route", "admin")
 """What a key may do; each is given by name, none contains another."""
@@ -55,7 +55,7 @@ def create(
     if unknown or not scopes:
         wrong = f"There is no scope {words(unknown[0], 20)}. " if unknown else ""
         raise BadInput(f"{wrong}Give a key one or more of {', '.join(SCOPES)}.", field="scope")
-    bound = _known_teams(tx, organization_id, teams)
+    bound = known(tx.members.teams(organization_id), teams, "teams")
     key_id, secret = new_id("key", now).removeprefix("key_"), _secret()
     ordered = tuple(scope for scope in SCOPES if scope in scopes)
     expires_at = None if lasts is None else now + lasts
@@ -69,19 +69,6 @@ def create(
 
 def _secret() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
-
-
-def _known_teams(tx: Transaction, organization_id: str, teams: Collection[str]) -> tuple[str, ...]:
-    """By their slugs of now, each once. Raises BadInput for one that there is not."""
-    if not teams:
-        return ()
-    listed = tx.members.teams(organization_id)
-    found = {slug: slug_among(listed, slug) for slug in teams}
-    unknown = [words(slug, 40) for slug, now in found.items() if now is None]
-    if unknown:
-        known = ", ".join(team.slug for team in listed[:20]) or "none yet"
-        raise BadInput(f"There is no team {unknown[0]}. Known: {known}.", field="teams")
-    return tuple(team.slug for team in listed if team.slug in found.values())
 
 
 def rotate(

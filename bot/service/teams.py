@@ -55,6 +55,17 @@ def all_of(tx: Transaction, organization_id: str, kind: Kind) -> Sequence[Listed
     return tx.members.teams(organization_id) if kind == "team" else tx.members.skills(organization_id)
 
 
+def known(there: Sequence[Listed], slugs: Collection[str], field: str) -> tuple[str, ...]:
+    """The slugs as they now are, in the order of the list, each once. `field`: `teams` or `skills`. Raises
+    BadInput for one that there is not."""
+    found = {slug: slug_among(there, slug) for slug in slugs}
+    for slug, present in found.items():
+        if present is None:
+            some = ", ".join(one.slug for one in there[:20]) or "none yet"
+            raise BadInput(f"There is no {field[:-1]} {words(slug, 40)}. Known: {some}.", field=field)
+    return tuple(one.slug for one in there if one.slug in found.values())
+
+
 def _save(tx: Transaction, organization_id: str, listed: Listed, now: datetime) -> None:
     if isinstance(listed, Team):
         tx.members.save_team(organization_id, listed, now)
@@ -211,20 +222,24 @@ def place(
 ) -> Agent:
     """Put somebody into a team or take them out; give them a skill or take it.
 
-    What is so already writes nothing. Raises NotFound for somebody unknown or removed.
+    What is so already writes nothing. Raises NotFound for somebody unknown or removed, and for a slug that
+    no team or skill has or had.
     """
     agent = tx.members.agent(agent_id)
     if agent is None or agent.removed:
         raise NotFound("There is no such agent any more.")
-    order = [one.slug for one in all_of(tx, agent.organization_id, kind)]
+    listed = all_of(tx, agent.organization_id, kind)
+    order, present = [one.slug for one in listed], slug_among(listed, slug)
+    if present is None:
+        raise NotFound(f"There is no such {kind} any more.")
 
     def placed(one: Agent) -> Agent:
-        has = {*(one.teams if kind == "team" else one.skills)} - {slug} | ({slug} if inside else set())
-        slugs = tuple(listed for listed in order if listed in has)
+        has = {*(one.teams if kind == "team" else one.skills)} - {present} | ({present} if inside else set())
+        slugs = tuple(slug for slug in order if slug in has)
         return replace(one, teams=slugs) if kind == "team" else replace(one, skills=slugs)
 
     done = {"team": ("team.left", "team.joined"), "skill": ("skill.removed", "skill.added")}[kind][inside]
-    return alter(tx, agent_id, placed, done, {kind: slug}, actor, now, delivery)
+    return alter(tx, agent_id, placed, done, {kind: present}, actor, now, delivery)
 
 
 def alter(

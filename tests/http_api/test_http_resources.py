@@ -10,7 +10,9 @@ import pytest
 from http_house import House, house
 
 from bot.domain.agent import Role
+from bot.domain.errors import NotFound, Unavailable
 from bot.ports import Profile
+from bot.service import teams
 
 AGENTS, TEAMS, SKILLS = "/v1/agents", "/v1/teams", "/v1/skills"
 NEW = {"platform": "slack", "workspace": "T1", "external_id": "U9", "name": "Maria"}
@@ -335,3 +337,40 @@ async def test_only_admin_changes_resources() -> None:
         assert await told(at) == [
             (kind, data) for kind, data in await told(at) if not kind.startswith(("team.", "skill."))
         ]
+
+
+async def test_a_change_whose_showing_fails_is_shown_by_the_next_tick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is committed: 503 says that nothing is known, and the same request again has the answer."""
+    async with house() as at:
+        read = at.core.read_lists
+
+        async def fails() -> None:
+            raise Unavailable("The database can't be read just now.")
+
+        monkeypatch.setattr(at.core, "read_lists", fails)
+        body, key = {"name": "Sales"}, {"idempotency_key": "k"}
+        assert (await admin(at, "POST", TEAMS, body, **key)).status_code == 503
+        assert (await at.ask(f"{TEAMS}/sales")).status_code == 404
+        monkeypatch.setattr(at.core, "read_lists", read)
+        await at.core.tick()
+        assert (await at.ask(f"{TEAMS}/sales")).status_code == 200
+        assert (await admin(at, "POST", TEAMS, body, **key)).status_code == 201
+
+
+async def test_a_slug_that_changes_while_somebody_joins_leads_to_the_team() -> None:
+    async with house() as at:
+        ann = await at.agent("Ann", teams=[])
+        owner, now = at.core.organization_id, at.clock.now()
+        await at.store.write(
+            lambda tx: teams.change(tx, owner, "team", "billing", "x", now, new_slug="bills")
+        )
+        placed = await at.core.changes.stored(
+            ann.id, lambda tx: teams.place(tx, ann.id, "team", "billing", True, "x", now)
+        )
+        assert placed.teams == ("bills",)
+        with pytest.raises(NotFound):
+            await at.core.changes.stored(
+                ann.id, lambda tx: teams.place(tx, ann.id, "team", "sales", True, "x", now)
+            )
