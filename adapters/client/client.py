@@ -107,10 +107,13 @@ class Client(Calls):
         until: datetime | None = None,
         for_s: int | None = None,
         reason: str = "",
+        reason_code: str | None = None,
     ) -> told.SetPresence:
         """`available`, or `away` for good, until an instant or for so many seconds. With `for_s` it is said
         once only: said again it would be another end."""
-        body = given(presence=presence, until=_iso(until), for_s=for_s, reason=reason)
+        body = given(
+            presence=presence, until=_iso(until), for_s=for_s, reason=reason, reason_code=reason_code
+        )
         path, again = _agent(agent_id, "presence"), for_s is None
         return await self.call(told.SetPresence, "PUT", path, body=body, again=again)
 

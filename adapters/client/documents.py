@@ -17,6 +17,14 @@ class Counts(Struct, frozen=True):
     offline: int
 
 
+class Hint(Struct, frozen=True):
+    """What a platform shows beside the presence of somebody who is logged in."""
+
+    kind: str
+    platform: str
+    since: datetime
+
+
 class RoutableAgent(Struct, frozen=True):
     """An agent who may be offered new work now."""
 
@@ -29,6 +37,7 @@ class RoutableAgent(Struct, frozen=True):
     teams: tuple[str, ...]
     skills: tuple[str, ...]
     external_ids: Mapping[str, str]
+    hints: tuple[Hint, ...]
 
 
 class Feed(Struct, frozen=True):
@@ -78,6 +87,14 @@ class Identity(Struct, frozen=True):
     present: bool
 
 
+class Console(Struct, frozen=True):
+    """A console session that keeps an agent connected."""
+
+    key: str
+    since: datetime
+    heartbeat_at: datetime
+
+
 class Agent(Struct, frozen=True):
     """One agent, with presence and load."""
 
@@ -88,6 +105,7 @@ class Agent(Struct, frozen=True):
     reason: str
     source: str
     note: str
+    reason_code: str | None
     until: datetime | None
     confirmed: bool
     unconfirmed_since: datetime | None
@@ -101,6 +119,8 @@ class Agent(Struct, frozen=True):
     zone: str | None
     last_seen_at: datetime | None
     identities: tuple[Identity, ...]
+    sessions: tuple[Console, ...]
+    hints: tuple[Hint, ...]
     role: str
     revision: str
 
@@ -155,6 +175,7 @@ class Eligibility(Document, frozen=True, kw_only=True):
     skills: tuple[str, ...]
     routable: bool
     reasons: tuple[Reason, ...]
+    reason_code: str | None
 
 
 class Interval(Struct, frozen=True):
@@ -167,6 +188,7 @@ class Interval(Struct, frozen=True):
     source: str
     note: str
     confirmed: bool
+    reason_code: str | None
 
 
 class History(Document, frozen=True, kw_only=True):
@@ -186,6 +208,7 @@ class SetPresence(Document, frozen=True, kw_only=True):
     chosen: str
     until: datetime | None
     reason: str
+    reason_code: str | None
     sentence: str
 
 
