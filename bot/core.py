@@ -1,20 +1,18 @@
 """The core at run time: what platforms and the HTTP API ask of Rollcall, between roster and storage."""
 
-import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.changes import BATCH, Alter, Changes
 from bot.config import Config
-from bot.domain.agent import Agent, Identity, Skill, Team, Workspace, slug_among
-from bot.domain.errors import NotFound, Unavailable
+from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
+from bot.domain.errors import NotFound
 from bot.domain.events import AuditEntry
 from bot.domain.facts import Facts, Observation
 from bot.domain.hints import Hint, HintKind, OnHint
@@ -22,6 +20,7 @@ from bot.domain.ids import new_id
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
+from bot.lists import Lists
 from bot.ports import (
     EVENTS_MARK,
     RESTORED_FROM,
@@ -39,7 +38,6 @@ from bot.service import configured, externals, members
 from bot.service.deliveries import is_first
 from bot.sessions import Sessions
 
-T = TypeVar("T")
 log = logging.getLogger("rollcall.core")
 IDENTIFIES_A_DAY = 900
 """Discord resets the token of a bot that identifies more than 1,000 times in 24 h."""
@@ -71,10 +69,7 @@ class Rollcall:
         self.workspaces: dict[str, Workspace] = {}
         self.feeds = FeedStates(config, store, clock, self.changes, self.workspaces)
         self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
-        self.teams: Sequence[Team] = ()
-        self.skills: Sequence[Skill] = ()
-        self._lists = asyncio.Lock()
-        self._lists_in_doubt = False
+        self.lists = Lists(store, clock, self.changes)
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
         self.ready = False
 
@@ -82,6 +77,16 @@ class Rollcall:
     def clock(self) -> Clock:
         """Where time comes from."""
         return self._clock
+
+    @property
+    def teams(self) -> Sequence[Team]:
+        """The teams there are, in order."""
+        return self.lists.teams
+
+    @property
+    def skills(self) -> Sequence[Skill]:
+        """The skills there are, in order."""
+        return self.lists.skills
 
     # --- start and tick ---
 
@@ -94,7 +99,7 @@ class Rollcall:
         organization_id = self.organization_id
         known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
         self.workspaces.update((workspace.id, workspace) for workspace in known)
-        await self.read_lists()
+        await self.lists.read()
         everyone = await self._everyone(begun, now)
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
@@ -106,43 +111,6 @@ class Rollcall:
         await self._tell_restored(now)
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
-
-    async def read_lists(self) -> None:
-        """The teams and skills as they now are."""
-        organization_id = self.organization_id
-        self.teams, self.skills = await self.store.read(
-            lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
-        )
-
-    async def change_lists(self, operation: Callable[[Transaction, datetime], T]) -> T:
-        """Change the teams or skills, and show them; also with whoever is in one whose slug changed. Raises
-        what the operation raises."""
-        now = self._clock.now()
-        async with self._lists:  # one at a time, so that a slug is not taken twice
-            try:
-                changed = await self.store.write(lambda tx: operation(tx, now))
-                self.changes.events_written.set()
-                await self._show_lists()
-            except Unavailable:  # perhaps it was changed: the next tick looks
-                self._lists_in_doubt = True
-                raise
-            return changed
-
-    async def _show_lists(self) -> None:
-        await self.read_lists()
-        self._lists_in_doubt = False
-        teams, skills = {one.slug for one in self.teams}, {one.slug for one in self.skills}
-        await self.changes.reread(
-            [
-                one.id
-                for one in self.roster.everyone()
-                if not (teams.issuperset(one.teams) and skills.issuperset(one.skills))
-            ]
-        )
-
-    def team_now(self, slug: str) -> str:
-        """The slug that a team now has, by one that it has or had before; the same where there is none."""
-        return slug_among(self.teams, slug) or slug
 
     async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
         """Everybody, with what has changed for them in the configuration since the last start, stored in
@@ -183,8 +151,7 @@ class Rollcall:
         """Store what time has brought about, and finish what the database had no time for."""
         await self.sessions.watch()
         await self.feeds.catch_up()
-        if self._lists_in_doubt:
-            await self._show_lists()
+        await self.lists.catch_up()
         await self.changes.tick()
 
     async def mark_feeds_seen(self) -> None:

@@ -159,7 +159,7 @@ class Leading:
 
     async def _team_create(self, asked: Asked) -> Message:
         typed, actor = asked.arguments["name"], actor_of(asked)
-        team = await self.core.change_lists(
+        team = await self.core.lists.change(
             lambda tx, now: teams.create(
                 tx, self.core.organization_id, "team", typed, actor, now, delivery=asked.command.delivery
             )
@@ -169,7 +169,7 @@ class Leading:
     async def _team_rename(self, asked: Asked) -> Message:
         slug, typed, actor = asked.arguments["team"], asked.arguments.get("name", ""), actor_of(asked)
         old = self._team_name(slug)
-        team = await self.core.change_lists(
+        team = await self.core.lists.change(
             lambda tx, now: teams.change(
                 tx,
                 self.core.organization_id,
@@ -214,7 +214,7 @@ class Leading:
                     f"There is no skill `{quoted(typed)}`, and only leads make new ones. "
                     f"`{spelled('presence skill list', asked.names)}` shows those that there are."
                 )
-            skill = await self.core.change_lists(
+            skill = await self.core.lists.change(
                 lambda tx, now: teams.ensure_skill(tx, self.core.organization_id, typed, actor, now)
             )
         slug = skill.slug

@@ -183,7 +183,7 @@ def _wait(problem: RetryLater) -> timedelta:
 
 async def compose(core: Rollcall, table: SummaryTable, slot: Slot, now: datetime) -> Message:
     """The summary of a team at `now`, looking back 24 h."""
-    slug = core.team_now(table.team)
+    slug = core.lists.team_now(table.team)
     rows = core.roster.rows(now, slug)
     since = now - LOOKS_BACK
     ids = [row.agent.id for row in rows]

@@ -270,7 +270,7 @@ class ResourceRoutes:
             return team_record(one)
 
         async def work() -> Response:
-            record = await core.change_lists(make)
+            record = await core.lists.change(make)
             return created(record, core.clock.now(), f"/v1/{kind}s/{record.slug}")
 
         return await once(work)
@@ -299,7 +299,7 @@ class ResourceRoutes:
         whole(asked, f"change {kind}s")
         core, read, given = self._core, revisions_in(if_match), body.model_fields_set
         color = body.color if isinstance(body, TeamChange) and "color" in given else None
-        changed = await core.change_lists(
+        changed = await core.lists.change(
             lambda tx, now: teams.change(
                 tx,
                 core.organization_id,
@@ -339,7 +339,7 @@ class ResourceRoutes:
                 f"The {kind} {one.slug} stands in the configuration, and would be back with the next start. "
                 "Take it out there and start again.",
             )
-        ended = await core.change_lists(
+        ended = await core.lists.change(
             lambda tx, now: teams.end(tx, core.organization_id, kind, one.slug, _actor(asked), now, read)
         )
         asked.now = core.clock.now()

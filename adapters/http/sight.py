@@ -19,7 +19,7 @@ def sight_of(core: Rollcall, key: ApiKey | None) -> Sight | None:
     """The teams that a key is of, by their slugs of now; None: it sees the whole organization."""
     if key is not None and not key.teams:
         return None
-    return frozenset(core.team_now(slug) for slug in key.teams) if key is not None else frozenset()
+    return frozenset(core.lists.team_now(slug) for slug in key.teams) if key is not None else frozenset()
 
 
 def sees(sight: Sight | None, agent: Agent) -> bool:
@@ -62,4 +62,4 @@ def event_seen(core: Rollcall, event: Event, agent: Agent | None, sight: Sight) 
 
 
 def _one_of(core: Rollcall, slug: str, sight: Sight) -> bool:
-    return slug in sight or core.team_now(slug) in sight
+    return slug in sight or core.lists.team_now(slug) in sight

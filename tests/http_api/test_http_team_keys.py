@@ -395,3 +395,17 @@ async def test_keys_come_in_pages() -> None:
                 break
             cursor = f"&cursor={page['next_cursor']}"
         assert len(seen) == len(set(seen)) == 4
+
+
+async def test_keys_of_another_organization_are_not_there() -> None:
+    """I13: not listed, not rotated, not ended."""
+    async with house() as at:
+        now = at.clock.now()
+        other = await at.store.write(lambda tx: tx.members.ensure_organization("other", "Other", now))
+        theirs = await at.key("read", organization=other)
+        path = f"/v1/keys/{theirs[3:29]}"
+        assert theirs[3:29] not in (await at.ask("/v1/keys", scope="admin")).text
+        assert (await at.ask(f"{path}/rotate", method="POST", scope="admin", json={})).status_code == 404
+        assert (await at.ask(path, method="DELETE", scope="admin")).status_code == 404
+        (kept,) = await at.store.read(lambda tx: tx.ledger.keys(other))
+        assert (kept.rotated_at, kept.revoked_at) == (None, None)

@@ -319,7 +319,7 @@ async def test_a_slug_of_before_goes_on_to_work_in_commands() -> None:
     desk = team.desk
 
     async def reslug(kind: teams.Kind, old: str, new: str) -> None:
-        await desk.change_lists(
+        await desk.lists.change(
             lambda tx, now: teams.change(tx, desk.organization_id, kind, old, "test", now, new_slug=new)
         )
 
