@@ -321,6 +321,22 @@ class Changes:
         else:
             self.roster.put(agent, facts, self.clock.now())
 
+    async def reread(self, agent_ids: Sequence[str]) -> None:
+        """Read many agents again. Whoever can't be read now is read with the next tick."""
+        self._reread.update(agent_ids)
+        for start in range(0, len(agent_ids), BATCH):
+            batch = agent_ids[start : start + BATCH]
+            async with AsyncExitStack() as alone:
+                for agent_id in sorted(batch):
+                    await alone.enter_async_context(self._lock(agent_id))
+                found = await self.store.read(partial(_agents, batch))
+                for agent_id, agent, facts in found:
+                    if agent is None or facts is None:
+                        self.roster.drop(agent_id)
+                    else:
+                        self.roster.put(agent, facts, self.clock.now())
+            self._reread.difference_update(batch)
+
     async def finish(self) -> None:
         """Waits for what is under way, however it ends."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
@@ -354,3 +370,7 @@ class Changes:
         if lock is None:
             lock = self._locks[agent_id] = asyncio.Lock()
         return lock
+
+
+def _agents(agent_ids: Sequence[str], tx: Transaction) -> list[tuple[str, Agent | None, Facts | None]]:
+    return [(one, tx.members.agent(one), tx.presence.facts(one)) for one in agent_ids]

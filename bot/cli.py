@@ -158,8 +158,14 @@ def key() -> None:
     help="What it may do; repeat for more.",
 )
 @click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days.")
+@click.option("--team", "teams", multiple=True, help="It is of this team alone; repeat for more.")
 def key_create(
-    paths: Sequence[Path], slug: str | None, name: str, scopes: tuple[str, ...], days: int | None
+    paths: Sequence[Path],
+    slug: str | None,
+    name: str,
+    scopes: tuple[str, ...],
+    days: int | None,
+    teams: tuple[str, ...],
 ) -> None:
     """Make a key and print it, alone, on standard output. It is shown this once."""
     from bot.service import keys
@@ -172,7 +178,7 @@ def key_create(
         organization_id = tx.members.organization(of.slug) or tx.members.ensure_organization(
             of.slug, of.name, now
         )
-        return keys.create(tx, organization_id, name, scopes, now, lasts)
+        return keys.create(tx, organization_id, name, scopes, now, lasts, teams=teams)
 
     click.echo(_with_store(_load_one(paths, slug), make))
 
@@ -199,7 +205,50 @@ def _key_line(row: "ApiKey", now: datetime) -> str:
     elif row.expires_at is not None:
         state = f"{'expired' if now > row.expires_at else 'expires'} {row.expires_at:%Y-%m-%d}"
     used = f"{row.last_used_at:%Y-%m-%d %H:%M}Z" if row.last_used_at else "never"
-    return f"{row.id}  {state}  {','.join(row.scopes)}  last used {used}  {row.name}"
+    teams, turned = f"  teams {','.join(row.teams)}" if row.teams else "", ""
+    if row.old_until is not None:
+        over = "until" if now <= row.old_until else "over since"
+        turned = f"  rotated {row.rotated_at:%Y-%m-%d}, old secret {over} {row.old_until:%Y-%m-%d %H:%M}Z"
+    return f"{row.id}  {state}  {','.join(row.scopes)}{teams}  last used {used}{turned}  {row.name}"
+
+
+@key.command("rotate")
+@CONFIGS
+@ORGANIZATION
+@click.argument("key")
+@click.option(
+    "--overlap",
+    default="24h",
+    show_default=True,
+    help="How long the old secret still holds, such as 90s, 24h or 7d; 0s: no longer.",
+)
+def key_rotate(paths: Sequence[Path], slug: str | None, key: str, overlap: str) -> None:
+    """Give a key a new secret and print it, alone, on standard output. It is shown this once."""
+    from bot.config.values import duration_of
+    from bot.service import keys
+
+    key_id = _key_id(key)
+    try:
+        lasts = duration_of(overlap)
+    except ValueError as problem:
+        raise Failure(f"--overlap: {problem}.") from None
+
+    def rotate(tx: "Transaction", config: "Config", now: datetime) -> str:
+        organization_id = tx.members.organization(config.organization.slug) or ""
+        return keys.rotate(tx, organization_id, key_id, now, lasts)
+
+    click.echo(_with_store(_load_one(paths, slug), rotate))
+
+
+def _key_id(typed: str) -> str:
+    from bot.service import keys
+
+    key_id = keys.id_of(typed)
+    if key_id is None:  # What was typed may hold a secret, so that it is not told.
+        raise Failure(
+            f"That is no key's id: {keys.ID_LENGTH} small letters and digits. `rollcall key list` shows them."
+        )
+    return key_id
 
 
 @key.command("revoke")
@@ -210,11 +259,7 @@ def key_revoke(paths: Sequence[Path], slug: str | None, key: str) -> None:
     """Revoke a key at once. KEY is its id, as `key list` shows it, or the key itself."""
     from bot.service import keys
 
-    key_id = keys.id_of(key)
-    if key_id is None:  # What was typed may hold a secret, so that it is not told.
-        raise Failure(
-            f"That is no key's id: {keys.ID_LENGTH} small letters and digits. `rollcall key list` shows them."
-        )
+    key_id = _key_id(key)
 
     def end(tx: "Transaction", config: "Config", now: datetime) -> bool:
         organization_id = tx.members.organization(config.organization.slug)

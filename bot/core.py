@@ -21,6 +21,7 @@ from bot.domain.ids import new_id
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
+from bot.lists import Lists
 from bot.ports import (
     EVENTS_MARK,
     RESTORED_FROM,
@@ -70,8 +71,7 @@ class Rollcall:
         self.feeds = FeedStates(config, store, clock, self.changes, self.workspaces)
         self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
         self.clock_watch = ClockWatch(clock, self.changes, self.feeds, self.report)
-        self.teams: Sequence[Team] = ()
-        self.skills: Sequence[Skill] = ()
+        self.lists = Lists(store, clock, self.changes)
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
         self.ready = False
 
@@ -79,6 +79,16 @@ class Rollcall:
     def clock(self) -> Clock:
         """Where time comes from."""
         return self._clock
+
+    @property
+    def teams(self) -> Sequence[Team]:
+        """The teams there are, in order."""
+        return self.lists.teams
+
+    @property
+    def skills(self) -> Sequence[Skill]:
+        """The skills there are, in order."""
+        return self.lists.skills
 
     # --- start and tick ---
 
@@ -91,7 +101,7 @@ class Rollcall:
         organization_id = self.organization_id
         known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
         self.workspaces.update((workspace.id, workspace) for workspace in known)
-        await self.read_lists()
+        await self.lists.read()
         everyone = await self._everyone(begun, now)
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
@@ -104,13 +114,6 @@ class Rollcall:
         await self._tell_restored(now)
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
-
-    async def read_lists(self) -> None:
-        """The teams and skills as they now are."""
-        organization_id = self.organization_id
-        self.teams, self.skills = await self.store.read(
-            lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
-        )
 
     async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
         """Everybody, with what has changed for them in the configuration since the last start, stored in
@@ -153,6 +156,7 @@ class Rollcall:
         await self.sessions.watch()
         await self.feeds.catch_up()
         await self.clock_watch.put_right()
+        await self.lists.catch_up()
         await self.changes.tick()
 
     async def mark_feeds_seen(self) -> None:

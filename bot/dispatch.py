@@ -22,7 +22,7 @@ from bot.commands import (
 )
 from bot.config import Config
 from bot.core import Rollcall
-from bot.domain.agent import Agent
+from bot.domain.agent import Agent, slug_among
 from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import (
     BadInput,
@@ -126,8 +126,17 @@ class Dispatcher:
         return row.verdict.presence if row and problem.field and command.name == "away" else None
 
     def _read(self, command: Command, names: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        teams = [team.slug for team in self.core.teams]
-        skills = [skill.slug for skill in self.core.skills]
+        name, arguments = self._parsed(command, names)
+        for what, listed in (("team", self.core.teams), ("skill", self.core.skills)):
+            if what in arguments:  # a slug of before leads to the one of now
+                arguments[what] = slug_among(listed, arguments[what]) or arguments[what]
+        return name, arguments
+
+    def _parsed(self, command: Command, names: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        teams, skills = (
+            [one.slug for one in listed] + [alias for one in listed for alias in one.aliases]
+            for listed in (self.core.teams, self.core.skills)
+        )
         if command.text is None:
             check_names(command.arguments, teams, skills, BY_NAME.get(command.name))
             return command.name, {key: value for key, value in command.arguments.items() if value}

@@ -4,11 +4,9 @@ Who may: setting others, capacity, making and renaming are a lead's; joining, le
 or not, is everybody's own, and a lead's for others. Checked with each command (`bot.admission`).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -30,7 +28,6 @@ from bot.ports import Transaction
 from bot.roster import Row
 from bot.service import teams
 
-T = TypeVar("T")
 MOST_CHATS = 100
 NAME_OF = "name."
 """Settings that keep the names of leads who are no agents, by `lead:platform:person`."""
@@ -58,8 +55,6 @@ class Leading:
 
     def __init__(self, core: Rollcall) -> None:
         self.core = core
-        self._lists = asyncio.Lock()
-        """One change of the lists at a time, so that a slug is not taken twice."""
         self.use_cases: Mapping[str, Callable[[Asked], Awaitable[Message]]] = {
             "presence set": self._set,
             "presence capacity": self._capacity,
@@ -149,25 +144,12 @@ class Leading:
 
     async def _team_join(self, asked: Asked) -> Message:
         agent, slug = self._whose(asked), asked.arguments["team"]
-        order = [team.slug for team in self.core.teams]
-        agent = await self._alter(
-            asked,
-            agent,
-            lambda one: replace(one, teams=_with(one.teams, slug, order)),
-            "team.joined",
-            {"team": slug},
-        )
+        agent = await self._place(asked, agent, "team", slug, inside=True)
         return self._membership(asked, agent, slug)
 
     async def _team_leave(self, asked: Asked) -> Message:
         agent, slug = self._whose(asked), asked.arguments["team"]
-        agent = await self._alter(
-            asked,
-            agent,
-            lambda one: replace(one, teams=_without(one.teams, slug)),
-            "team.left",
-            {"team": slug},
-        )
+        agent = await self._place(asked, agent, "team", slug, inside=False)
         return self._membership(asked, agent, slug)
 
     def _membership(self, asked: Asked, agent: Agent, slug: str) -> Message:
@@ -177,9 +159,9 @@ class Leading:
 
     async def _team_create(self, asked: Asked) -> Message:
         typed, actor = asked.arguments["name"], actor_of(asked)
-        team = await self._change_lists(
-            lambda tx, now: teams.create_team(
-                tx, self.core.organization_id, typed, actor, now, asked.command.delivery
+        team = await self.core.lists.change(
+            lambda tx, now: teams.create(
+                tx, self.core.organization_id, "team", typed, actor, now, delivery=asked.command.delivery
             )
         )
         return team_replies.created(team, asked.names)
@@ -187,9 +169,16 @@ class Leading:
     async def _team_rename(self, asked: Asked) -> Message:
         slug, typed, actor = asked.arguments["team"], asked.arguments.get("name", ""), actor_of(asked)
         old = self._team_name(slug)
-        team = await self._change_lists(
-            lambda tx, now: teams.rename_team(
-                tx, self.core.organization_id, slug, typed, actor, now, asked.command.delivery
+        team = await self.core.lists.change(
+            lambda tx, now: teams.change(
+                tx,
+                self.core.organization_id,
+                "team",
+                slug,
+                actor,
+                now,
+                name=typed,
+                delivery=asked.command.delivery,
             )
         )
         return team_replies.renamed(old, team)
@@ -211,26 +200,25 @@ class Leading:
         agent, typed, actor = self._whose(asked), asked.arguments["skill"], actor_of(asked)
         wanted, name = slug_of(typed), typed.casefold()
         known = next(
-            (one for one in self.core.skills if one.slug == wanted or one.name.casefold() == name), None
+            (
+                one
+                for one in self.core.skills
+                if wanted in (one.slug, *one.aliases) or one.name.casefold() == name
+            ),
+            None,
         )
-        skill = known
+        skill: teams.Listed | None = known
         if skill is None:
             if not admission.is_lead(self.core, asked.command.person, asked.agent):
                 raise Forbidden(
                     f"There is no skill `{quoted(typed)}`, and only leads make new ones. "
                     f"`{spelled('presence skill list', asked.names)}` shows those that there are."
                 )
-            skill = await self._change_lists(
+            skill = await self.core.lists.change(
                 lambda tx, now: teams.ensure_skill(tx, self.core.organization_id, typed, actor, now)
             )
-        slug, order = skill.slug, [one.slug for one in self.core.skills]
-        agent = await self._alter(
-            asked,
-            agent,
-            lambda one: replace(one, skills=_with(one.skills, slug, order)),
-            "skill.added",
-            {"skill": slug},
-        )
+        slug = skill.slug
+        agent = await self._place(asked, agent, "skill", slug, inside=True)
         if slug not in agent.skills:
             return team_replies.unskilled(agent, skill.name, oneself=_oneself(asked, agent))
         return team_replies.skilled(agent, skill, oneself=_oneself(asked, agent), new=known is None)
@@ -238,13 +226,7 @@ class Leading:
     async def _skill_remove(self, asked: Asked) -> Message:
         agent, slug = self._whose(asked), asked.arguments["skill"]
         skill = next((one for one in self.core.skills if one.slug == slug), Skill(slug, slug))
-        agent = await self._alter(
-            asked,
-            agent,
-            lambda one: replace(one, skills=_without(one.skills, slug)),
-            "skill.removed",
-            {"skill": slug},
-        )
+        agent = await self._place(asked, agent, "skill", slug, inside=False)
         if slug in agent.skills:
             return team_replies.skilled(agent, skill, oneself=_oneself(asked, agent), new=False)
         return team_replies.unskilled(agent, skill.name, oneself=_oneself(asked, agent))
@@ -303,23 +285,12 @@ class Leading:
             lambda tx: teams.alter(tx, agent.id, change, kind, said, actor, now, asked.command.delivery),
         )
 
-    async def _change_lists(self, operation: Callable[[Transaction, datetime], T]) -> T:
-        """Change the teams or skills, and show them."""
-        now = self.core.clock.now()
-        async with self._lists:
-            changed = await self.core.store.write(lambda tx: operation(tx, now))
-            self.core.changes.events_written.set()
-            await self.core.read_lists()
-            return changed
-
-
-def _with(slugs: Sequence[str], slug: str, order: Sequence[str]) -> tuple[str, ...]:
-    """In the order of the list."""
-    return tuple(one for one in order if one == slug or one in slugs)
-
-
-def _without(slugs: Sequence[str], slug: str) -> tuple[str, ...]:
-    return tuple(one for one in slugs if one != slug)
+    async def _place(self, asked: Asked, agent: Agent, kind: teams.Kind, slug: str, *, inside: bool) -> Agent:
+        now, actor = self.core.clock.now(), actor_of(asked)
+        return await self.core.changes.stored(
+            agent.id,
+            lambda tx: teams.place(tx, agent.id, kind, slug, inside, actor, now, asked.command.delivery),
+        )
 
 
 def _oneself(asked: Asked, agent: Agent) -> bool:

@@ -73,6 +73,12 @@ class ApiKey(Struct, frozen=True):
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    teams: tuple[str, ...] = ()
+    """Slugs: it sees and changes nobody else. None: the whole organization."""
+    rotated_at: datetime | None = None
+    old_hash: bytes | None = None
+    """Of the secret before the last rotation, which holds until `old_until`."""
+    old_until: datetime | None = None
 
 
 class Load(Struct, frozen=True, gc=False):
@@ -158,6 +164,15 @@ class Members(Protocol):
         ...
 
     def save_skill(self, organization_id: str, skill: Skill, now: datetime) -> None: ...
+    def change_slug(self, organization_id: str, listed: Team | Skill, slug: str) -> None:
+        """The team or skill is known by another slug, with everybody in it; one archived under that slug
+        is gone for good."""
+        ...
+
+    def end_list(self, organization_id: str, listed: Team | Skill, now: datetime) -> None:
+        """Archive a team or skill; nobody is in it any more, nor when there is one of its slug again."""
+        ...
+
     def everyone(self, organization_id: str) -> Iterable[tuple[Agent, Facts]]:
         """All agents with their facts, the removed ones left out; a few statements in all."""
         ...
@@ -224,6 +239,11 @@ class Ledger(Protocol):
         """True once for a key, until `keep_until`: removes duplicates of deliveries across restarts."""
         ...
 
+    def answer(self, organization_id: str, key: str) -> str | None:
+        """What was kept with a key that `first_time` knows."""
+        ...
+
+    def keep_answer(self, organization_id: str, key: str, answer: str) -> None: ...
     def forget(self, organization_id: str, now: datetime) -> bool:
         """Delete what has been kept for long enough, at most some hundreds of rows; for about once a
         minute. True: there is more, so call again soon."""
@@ -264,6 +284,10 @@ class Ledger(Protocol):
     def add_key(self, key: ApiKey) -> None: ...
     def keys(self, organization_id: str | None = None) -> Sequence[ApiKey]: ...
     def revoke_key(self, key_id: str, now: datetime) -> bool: ...
+    def rotate_key(self, key_id: str, secret_hash: bytes, now: datetime, old_until: datetime) -> bool:
+        """Another secret; the one of before holds until `old_until`. False: no such key stands."""
+        ...
+
     def touch_keys(self, used: Mapping[str, datetime]) -> None: ...
 
 

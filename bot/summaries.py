@@ -183,11 +183,12 @@ def _wait(problem: RetryLater) -> timedelta:
 
 async def compose(core: Rollcall, table: SummaryTable, slot: Slot, now: datetime) -> Message:
     """The summary of a team at `now`, looking back 24 h."""
-    rows = core.roster.rows(now, table.team)
+    slug = core.lists.team_now(table.team)
+    rows = core.roster.rows(now, slug)
     since = now - LOOKS_BACK
     ids = [row.agent.id for row in rows]
     history = await core.store.read(lambda tx: tx.presence.history(ids, since, now))
-    title = next((team.name for team in core.teams if team.slug == table.team), table.team)
+    title = next((team.name for team in core.teams if team.slug == slug), slug)
     return summary_message(title, rows, fold(history, since, now), now)
 
 

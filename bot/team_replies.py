@@ -58,7 +58,7 @@ def left(agent: Agent, team: str, *, oneself: bool) -> Message:
     return Message(((*_who(agent, oneself=oneself), " not in the team ", Strong(words(team)), "."),))
 
 
-def created(team: Team, names: Mapping[str, str]) -> Message:
+def created(team: Team | Skill, names: Mapping[str, str]) -> Message:
     """After `/presence team create`."""
     return Message(
         (
@@ -73,7 +73,7 @@ def created(team: Team, names: Mapping[str, str]) -> Message:
     )
 
 
-def renamed(old: str, team: Team) -> Message:
+def renamed(old: str, team: Team | Skill) -> Message:
     """After `/presence team rename`."""
     return Message(
         (
@@ -84,7 +84,7 @@ def renamed(old: str, team: Team) -> Message:
     )
 
 
-def skilled(agent: Agent, skill: Skill, *, oneself: bool, new: bool) -> Message:
+def skilled(agent: Agent, skill: Team | Skill, *, oneself: bool, new: bool) -> Message:
     """After `/presence skill add`."""
     has = _who(agent, oneself=oneself, are="You have", is_="has")
     lines: list[Line] = [(*has, " the skill ", Strong(words(skill.name)), ".")]

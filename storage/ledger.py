@@ -88,9 +88,14 @@ RETRY_NOTICE = Statement(
     .values(attempts=tables.notice.c.attempts + 1, claimed_until=None, **named(tables.notice, "due_at"))
 )
 ADD_DELIVERY = upsert(
-    tables.delivery, change=("keep_until",), where=lambda new: tables.delivery.c.keep_until < _now
+    tables.delivery, change=("keep_until", "answer"), where=lambda new: tables.delivery.c.keep_until < _now
 )
 """A key whose time has passed counts as new, whether or not it has been forgotten already."""
+_delivered = (tables.delivery.c.organization_id == bindparam("organization_id")) & (
+    tables.delivery.c["key"] == bindparam("key")
+)
+ANSWER = Statement(select(tables.delivery.c.answer).where(_delivered))
+KEEP_ANSWER = Statement(update(tables.delivery).where(_delivered).values(named(tables.delivery, "answer")))
 _identifies_of = tables.identify.c.organization_id == bindparam("organization_id")
 FORGET_IDENTIFIES = Statement(
     delete(tables.identify).where(_identifies_of, tables.identify.c.at <= bindparam("since"))
@@ -143,6 +148,15 @@ REVOKE_KEY = Statement(
     update(tables.api_key)
     .where(tables.api_key.c.id == bindparam("the_id"), tables.api_key.c.revoked_at.is_(None))
     .values(named(tables.api_key, "revoked_at"))
+    .returning(tables.api_key.c.id)
+)
+ROTATE_KEY = Statement(
+    update(tables.api_key)
+    .where(tables.api_key.c.id == bindparam("the_id"), tables.api_key.c.revoked_at.is_(None))
+    .values(
+        old_hash=tables.api_key.c.secret_hash,
+        **named(tables.api_key, "secret_hash", "rotated_at", "old_until"),
+    )
     .returning(tables.api_key.c.id)
 )
 TOUCH_KEY = Statement(
@@ -272,9 +286,19 @@ class LedgerRows:
             organization_id=organization_id,
             key=key,
             keep_until=micros(keep_until),
+            answer=None,
             now=micros(now),
         )
         return added is not None
+
+    def answer(self, organization_id: str, key: str) -> str | None:
+        """What was kept with a key that `first_time` knows."""
+        record = self._sql.first(ANSWER, organization_id=organization_id, key=key)
+        return None if record is None else record[0]
+
+    def keep_answer(self, organization_id: str, key: str, answer: str) -> None:
+        """To be answered again to whoever comes with that key."""
+        self._sql.run(KEEP_ANSWER, organization_id=organization_id, key=key, answer=answer)
 
     def forget(self, organization_id: str, now: datetime) -> bool:
         """Forget some of what is old enough; True: there is more. See `bot.ports.Ledger`."""
@@ -368,6 +392,10 @@ class LedgerRows:
             expires_at=micros_or_none(key.expires_at),
             revoked_at=micros_or_none(key.revoked_at),
             last_used_at=micros_or_none(key.last_used_at),
+            teams=_json(key.teams) if key.teams else None,
+            rotated_at=micros_or_none(key.rotated_at),
+            old_hash=key.old_hash,
+            old_until=micros_or_none(key.old_until),
         )
 
     def keys(self, organization_id: str | None = None) -> Sequence[ApiKey]:
@@ -379,6 +407,17 @@ class LedgerRows:
     def revoke_key(self, key_id: str, now: datetime) -> bool:
         """False when there is no such key that is not yet revoked."""
         return self._sql.first(REVOKE_KEY, the_id=key_id, revoked_at=micros(now)) is not None
+
+    def rotate_key(self, key_id: str, secret_hash: bytes, now: datetime, old_until: datetime) -> bool:
+        """False when there is no such key that is not revoked."""
+        rotated = self._sql.first(
+            ROTATE_KEY,
+            the_id=key_id,
+            secret_hash=secret_hash,
+            rotated_at=micros(now),
+            old_until=micros(old_until),
+        )
+        return rotated is not None
 
     def touch_keys(self, used: Mapping[str, datetime]) -> None:
         """When keys were last used; never backwards."""
@@ -396,7 +435,8 @@ def _data(text: str) -> Data:
 
 
 def _key_from(record: Record) -> ApiKey:
-    key_id, organization_id, name, scopes, secret_hash, created_at, expires_at, revoked_at, used_at = record
+    key_id, organization_id, name, scopes, secret_hash, created_at, expires_at, *later = record
+    revoked_at, used_at, teams, rotated_at, old_hash, old_until = later
     return ApiKey(
         key_id,
         organization_id,
@@ -407,4 +447,8 @@ def _key_from(record: Record) -> ApiKey:
         instant_or_none(expires_at),
         instant_or_none(revoked_at),
         instant_or_none(used_at),
+        tuple(msgspec.json.decode(teams, type=list[str])) if teams else (),
+        instant_or_none(rotated_at),
+        None if old_hash is None else bytes(old_hash),
+        instant_or_none(old_until),
     )

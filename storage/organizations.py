@@ -1,10 +1,12 @@
 """Organizations with their workspaces, teams and skills."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, insert, select, update
+import msgspec
+from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy.types import Text
 
 from bot.domain.agent import Skill, Team, Workspace
 from bot.domain.ids import new_id
@@ -75,7 +77,39 @@ class Lists:
             table, change=(*columns[1:], "archived_at"), found={"rank": last.scalar_subquery()}
         )
 
-    def save(self, sql: Sql, organization_id: str, rows: Sequence[Sequence[str]], now: datetime) -> None:
+        owned, slug = OWNED[table.name]
+        of_old = (owned.c.organization_id == _of_organization) & (owned.c[slug] == bindparam("old"))
+        self.empty = Statement(delete(owned).where(of_old))
+        self.move = Statement(update(owned).where(of_old).values({slug: bindparam("slug", type_=Text)}))
+        one = (table.c.organization_id == _of_organization) & (table.c.slug == bindparam("old"))
+        self.archive_one = Statement(
+            update(table).where(one).values(archived_at=bindparam("now", type_=table.c.archived_at.type))
+        )
+        self.delete = Statement(delete(table).where(one))
+        kept = [column.name for column in table.c if column.name != "slug"]
+        self.copy = Statement(
+            insert(table).from_select(
+                ["slug", *kept],
+                select(bindparam("slug", type_=Text), *(table.c[name] for name in kept)).where(one),
+            )
+        )
+
+    def change_slug(self, sql: Sql, organization_id: str, old: str, slug: str) -> None:
+        """The same row under another slug, and all that belongs to it. An archived one of that slug goes."""
+        for statement in (self.empty, self.delete):
+            sql.run(statement, organization_id=organization_id, old=slug)
+        for statement in (self.copy, self.move):
+            sql.run(statement, organization_id=organization_id, old=old, slug=slug)
+        sql.run(self.delete, organization_id=organization_id, old=old)
+
+    def end(self, sql: Sql, organization_id: str, slug: str, now: datetime) -> None:
+        """Archived, and nobody's: who was in it is not in it again when there is another of that slug."""
+        sql.run(self.empty, organization_id=organization_id, old=slug)
+        sql.run(self.archive_one, organization_id=organization_id, old=slug, now=micros(now))
+
+    def save(
+        self, sql: Sql, organization_id: str, rows: Sequence[Sequence[str | None]], now: datetime
+    ) -> None:
         """These are the living ones, in this order."""
         sql.run(self.archive, organization_id=organization_id, now=micros(now))
         for rank, row in enumerate(rows):
@@ -89,7 +123,7 @@ class Lists:
                 **values,
             )
 
-    def save_one(self, sql: Sql, organization_id: str, row: Sequence[str], now: datetime) -> None:
+    def save_one(self, sql: Sql, organization_id: str, row: Sequence[str | None], now: datetime) -> None:
         """A known one stays where it stands in the list, a new one comes last."""
         sql.first(
             self.put_one,
@@ -100,8 +134,21 @@ class Lists:
         )
 
 
-TEAMS = Lists(tables.team, "slug", "name", "color")
-SKILLS = Lists(tables.skill, "slug", "name")
+OWNED: Mapping[str, tuple[Table, str]] = {
+    "team": (tables.membership, "team_slug"),
+    "skill": (tables.agent_skill, "skill_slug"),
+}
+"""By table, what is owned by slug: it moves with a slug that is changed."""
+TEAMS = Lists(tables.team, "slug", "name", "color", "aliases")
+SKILLS = Lists(tables.skill, "slug", "name", "aliases")
+
+
+def _json(aliases: Sequence[str]) -> str | None:
+    return msgspec.json.encode(aliases).decode() if aliases else None
+
+
+def _aliases(kept: str | None) -> tuple[str, ...]:
+    return msgspec.json.decode(kept, type=tuple[str, ...]) if kept else ()
 
 
 class OrganizationRows:
@@ -152,25 +199,39 @@ class OrganizationRows:
 
     def teams(self, organization_id: str) -> Sequence[Team]:
         """The living ones, in the order of the configuration."""
-        return [Team(*record) for record in self._sql.all(TEAMS.living, organization_id=organization_id)]
+        found = self._sql.all(TEAMS.living, organization_id=organization_id)
+        return [Team(slug, name, color, _aliases(kept)) for slug, name, color, kept in found]
 
     def skills(self, organization_id: str) -> Sequence[Skill]:
         """The living ones, in the order of the configuration."""
-        return [Skill(*record) for record in self._sql.all(SKILLS.living, organization_id=organization_id)]
+        found = self._sql.all(SKILLS.living, organization_id=organization_id)
+        return [Skill(slug, name, _aliases(kept)) for slug, name, kept in found]
 
     def save_teams(self, organization_id: str, teams: Sequence[Team], now: datetime) -> None:
         """These are the teams: others are archived, their history stays."""
-        rows = [(team.slug, team.name, team.color) for team in teams]
+        rows = [(team.slug, team.name, team.color, _json(team.aliases)) for team in teams]
         TEAMS.save(self._sql, organization_id, rows, now)
 
     def save_skills(self, organization_id: str, skills: Sequence[Skill], now: datetime) -> None:
         """These are the skills: others are archived."""
-        SKILLS.save(self._sql, organization_id, [(skill.slug, skill.name) for skill in skills], now)
+        rows = [(skill.slug, skill.name, _json(skill.aliases)) for skill in skills]
+        SKILLS.save(self._sql, organization_id, rows, now)
 
     def save_team(self, organization_id: str, team: Team, now: datetime) -> None:
         """One team, new (then the last of the list) or by its slug as it now is; no other is touched."""
-        TEAMS.save_one(self._sql, organization_id, (team.slug, team.name, team.color), now)
+        row = (team.slug, team.name, team.color, _json(team.aliases))
+        TEAMS.save_one(self._sql, organization_id, row, now)
 
     def save_skill(self, organization_id: str, skill: Skill, now: datetime) -> None:
         """One skill, as `save_team`."""
-        SKILLS.save_one(self._sql, organization_id, (skill.slug, skill.name), now)
+        SKILLS.save_one(self._sql, organization_id, (skill.slug, skill.name, _json(skill.aliases)), now)
+
+    def change_slug(self, organization_id: str, listed: Team | Skill, slug: str) -> None:
+        """The team or skill is known by another slug, with everybody in it."""
+        lists = TEAMS if isinstance(listed, Team) else SKILLS
+        lists.change_slug(self._sql, organization_id, listed.slug, slug)
+
+    def end_list(self, organization_id: str, listed: Team | Skill, now: datetime) -> None:
+        """Archive a team or skill; nobody is in it any more."""
+        lists = TEAMS if isinstance(listed, Team) else SKILLS
+        lists.end(self._sql, organization_id, listed.slug, now)

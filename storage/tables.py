@@ -82,6 +82,8 @@ class Team(Row, table=True):
     """Its place in the configuration."""
     created_at: int = Field(sa_type=BigInteger)
     archived_at: int | None = Field(sa_type=BigInteger)
+    aliases: str | None = Field(default=None, sa_type=Text)
+    """A JSON list of the slugs it had before."""
 
 
 class Skill(Row, table=True):
@@ -91,6 +93,7 @@ class Skill(Row, table=True):
     rank: int = Field(sa_type=SmallInteger)
     created_at: int = Field(sa_type=BigInteger)
     archived_at: int | None = Field(sa_type=BigInteger)
+    aliases: str | None = Field(default=None, sa_type=Text)
 
 
 class Agent(Row, table=True):
@@ -372,6 +375,8 @@ class Delivery(Row, table=True):
     organization_id: str = Field(primary_key=True, sa_type=Text)
     key: str = Field(primary_key=True, sa_type=Text)
     keep_until: int = Field(sa_type=BigInteger)
+    answer: str | None = Field(default=None, sa_type=Text)
+    """What was answered, where the same is to be answered again; JSON."""
 
 
 class LinkCode(Row, table=True):
@@ -469,6 +474,12 @@ class ApiKey(Row, table=True):
     expires_at: int | None = Field(sa_type=BigInteger)
     revoked_at: int | None = Field(sa_type=BigInteger)
     last_used_at: int | None = Field(sa_type=BigInteger)
+    teams: str | None = Field(default=None, sa_type=Text)
+    """A JSON list of slugs; none: of the whole organization."""
+    rotated_at: int | None = Field(default=None, sa_type=BigInteger)
+    old_hash: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """The secret before the last rotation; it holds until `old_until`."""
+    old_until: int | None = Field(default=None, sa_type=BigInteger)
 
 
 def _table(name: str) -> Table:

@@ -172,3 +172,57 @@ def test_a_key_past_its_day_is_listed_as_expired(place: Place) -> None:
     assert states["gone"] == "expired 2026-01-01"
     assert states["lasting"] == "active"
     assert states["coming"].startswith("expires ")
+
+
+def test_a_key_is_rotated_and_both_are_shown_in_the_list(place: Place) -> None:
+    old = place.run("create", "--name", "chatwoot").output.strip()
+    rotated = place.run("rotate", old, "--overlap", "1h30m")
+    assert rotated.exit_code == 0, rotated.output
+    new = rotated.output.strip()
+    assert new[:29] == old[:29] and new != old
+    (line,) = place.run("list").output.splitlines()
+    assert "rotated " in line and "old secret until " in line
+    assert new[30:36] not in line and old[30:36] not in line
+    assert place.run("rotate", new[3:29], "--overlap", "0s").exit_code == 0
+    assert "old secret over since " in place.run("list").output
+    assert [action for (action,) in database_row(place, "SELECT action FROM audit ORDER BY id")] == [
+        "key.created",
+        "key.rotated",
+        "key.rotated",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "told"),
+    [
+        ("31d", "0 s to 30 days more, such as 24h"),
+        ("soon", "--overlap: write a length of time such as 90s"),
+        ("", "--overlap: write a length of time such as 90s"),
+        ("9" * 40 + "d", "--overlap: is longer than anybody waits"),
+    ],
+)
+def test_an_overlap_that_is_none_changes_nothing(place: Place, overlap: str, told: str) -> None:
+    key = place.run("create", "--name", "chatwoot").output.strip()
+    before = database_row(place, "SELECT * FROM api_key")
+    result = place.run("rotate", key, "--overlap", overlap)
+    assert (result.exit_code, told in result.output) == (1, True), result.output
+    assert database_row(place, "SELECT * FROM api_key") == before
+
+
+def test_only_a_key_that_stands_is_rotated(place: Place) -> None:
+    key_id = place.run("create", "--name", "chatwoot").output.split("_")[1]
+    place.run("revoke", key_id)
+    for named in (key_id, FOREIGN):
+        result = place.run("rotate", named)
+        assert (result.exit_code, result.output) == (1, "There is no such key that still counts.\n")
+    assert place.run("rotate", "canary").output.startswith("That is no key's id")
+
+
+def test_a_key_of_some_teams_says_so_in_the_list(place: Place) -> None:
+    asyncio.run(started(place))
+    made = place.run("create", "--name", "desk", "--team", "billing", "--team", "support")
+    assert made.exit_code == 0, made.output
+    assert "  read  teams support,billing  " in place.run("list").output
+    wrong = place.run("create", "--name", "desk", "--team", "sales")
+    assert (wrong.exit_code, wrong.output) == (1, "There is no team sales. Known: support, billing.\n")
+    assert len(place.run("list").output.splitlines()) == 1

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime
+from ipaddress import IPv6Network
 
 from adapters.http.limits import MOST_ADDRESSES, WRONG_KEYS_PER_MINUTE, Buckets
 from adapters.http.problems import UNAUTHORIZED, Problem
@@ -76,11 +77,11 @@ class Access:
     def still(self, key: ApiKey, scope: str, now: datetime) -> bool:
         """Whether a key that was let in before would be let in now."""
         known = self._keys.get(key.id.encode())
-        return known is not None and scope in known.scopes and not service.expired(known, now)
+        return known is not None and scope in known.scopes and service.same_secret(key, known, now)
 
     def refusal(self, address: str, now: float) -> Problem:
         """What is answered to a wrong key: always the same 401, and 429 to whoever keeps trying."""
-        wrong = self._wrong.of(address, now)
+        wrong = self._wrong.newest(_neighbourhood(address), now)
         if wrong.take(now):
             return UNAUTHORIZED
         return Problem(
@@ -88,6 +89,16 @@ class Access:
             f"Too many requests without a valid key came from your address; wait {wrong.wait} s.",
             headers=[(b"retry-after", str(wrong.wait).encode())],
         )
+
+
+def _neighbourhood(address: str) -> str:
+    """Who shares an address's attempts: of IPv6 a whole /64, because one customer has all of that."""
+    if ":" not in address:
+        return address
+    try:
+        return str(IPv6Network((address.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return address
 
 
 def key_id_in(authorization: bytes) -> bytes:

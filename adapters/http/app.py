@@ -14,6 +14,7 @@ from adapters.http import strict
 from adapters.http.access import Access
 from adapters.http.availability import PATH as AVAILABILITY
 from adapters.http.availability import AvailabilityRoute
+from adapters.http.cross_origin import Origins
 from adapters.http.exchange import (
     JSON,
     NO_STORE,
@@ -35,6 +36,7 @@ from adapters.http.metrics import CONTENT_TYPE, Metrics
 from adapters.http.problems import Fault, Problem
 from adapters.http.refusals import forbid_unless, problem_of, too_large, wrong_method
 from adapters.http.routes import Routes
+from adapters.http.sight import sight_of
 from adapters.http.stream import PATH as EVENTS
 from adapters.http.stream import Stream
 from bot.core import Rollcall
@@ -53,6 +55,7 @@ class Front:
         self._clock = core.clock
         self.mounts = dict(mounts)
         self._ids = RequestIds()
+        self._origins = Origins(core.config.http.cors_origins)
         self._whose = {"organization": core.config.organization.slug}
         self.access: Access = Access(
             core, core.config.http.rate_per_minute, beside.access if beside else None
@@ -64,7 +67,7 @@ class Front:
         self.metrics.add(core, self.stream)
         self._count = self.metrics.requests.add
         self.hot = AvailabilityRoute(core)
-        self.routes = Routes(core)
+        self.routes = Routes(core, self.access)
         self.opened = {
             "/livez": self.health.live,
             "/readyz": self.health.ready,
@@ -103,7 +106,8 @@ class Front:
 
     def _enter(self, scope: Scope, asked: Asked, began: float) -> Answer | None:
         """Read the head, check the key and its limit; a hot route is answered here."""
-        authorization = given_id = length = None
+        authorization = given_id = length = origin = None
+        preflight = False
         twice = False
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -116,7 +120,17 @@ class Front:
                 given_id = value
             elif name == b"content-length":
                 length = value
+            elif name == b"origin":
+                origin = value
+            elif name == b"access-control-request-method":
+                preflight = True
         asked.request_id = self._ids.of(given_id)
+        if self._origins.any:
+            asked.cors = self._origins.headers(origin)
+            if preflight and asked.method == "OPTIONS":
+                told = self._origins.preflight(origin, self._allowed(asked))
+                if told is not None:  # browsers send no key with it
+                    return told
         if twice:
             # Proxies differ in which of two they believe, so neither is.
             raise Problem(
@@ -149,7 +163,8 @@ class Front:
         if asked.path == AVAILABILITY and asked.method in ("GET", "HEAD"):
             asked.route = AVAILABILITY
             forbid_unless(asked, "read")
-            return document_answer(self.hot.answer(scope["query_string"], asked.now), asked)
+            sight = sight_of(self._core, key) if key.teams else None
+            return document_answer(self.hot.answer(scope["query_string"], asked.now, sight), asked)
         if asked.method == "PUT" and (length is None or length == b"0"):
             return self.routes.presence.renewed(scope, asked)
         return None

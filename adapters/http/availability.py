@@ -4,12 +4,15 @@ The bytes of one question are kept until its pool's revision, a feed or a troubl
 settles the roster to `now` first, so that the answer never waits for a tick, and puts `as_of` in.
 """
 
+from collections import Counter
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from adapters.http.documents import (
     Availability,
     Counts,
     Encoded,
+    Sight,
     counts_of,
     encode,
     feed_body,
@@ -19,7 +22,9 @@ from adapters.http.documents import (
 from adapters.http.incoming import echoed, nearest, query_of, whole_number
 from adapters.http.problems import Fault, Problem
 from bot.core import Rollcall
+from bot.domain.agent import slug_among
 from bot.domain.facts import Presence
+from bot.roster import Row
 
 PATH = "/v1/availability"
 PARAMETERS = ("team", "skill", "limit")
@@ -31,10 +36,13 @@ MOST_QUESTIONS = 256
 class Question:
     """One query string, understood, with the bytes that last answered it."""
 
-    __slots__ = ("built", "limit", "seen", "skills", "team")
+    __slots__ = ("built", "limit", "seen", "sight", "skills", "team")
 
-    def __init__(self, team: str | None, skills: tuple[str, ...], limit: int) -> None:
+    def __init__(
+        self, team: str | None, skills: tuple[str, ...], limit: int, sight: Sight | None = None
+    ) -> None:
         self.team = team
+        self.sight = sight
         self.skills = skills
         self.limit = limit
         self.seen: object = None
@@ -46,21 +54,23 @@ class AvailabilityRoute:
 
     def __init__(self, core: Rollcall) -> None:
         self._core = core
-        self.questions: dict[bytes, Question] = {}
+        self.questions: dict[bytes | tuple[Sight, bytes], Question] = {}
         self._known: tuple[object, object] = (None, None)
 
-    def answer(self, query: bytes, now: datetime) -> Encoded:
-        """The answer that is true at `now`. Raises Problem for a query that can't be understood."""
+    def answer(self, query: bytes, now: datetime, sight: Sight | None = None) -> Encoded:
+        """The answer that is true at `now`, for who sees these teams (None: all). Raises Problem for a query
+        that can't be understood."""
         core = self._core
         if self._known[0] is not core.teams or self._known[1] is not core.skills:
             self._known = (core.teams, core.skills)
             self.questions.clear()
-        question = self.questions.get(query)
+        asked = query if sight is None else (sight, query)
+        question = self.questions.get(asked)
         if question is None:
-            question = understood(core, query)
+            question = understood(core, query, sight)
             if len(self.questions) >= MOST_QUESTIONS:
                 del self.questions[next(iter(self.questions))]
-            self.questions[query] = question
+            self.questions[asked] = question
         skills = question.skills
         pool = core.roster.pool(now, question.team, skills[0] if skills else None)
         seen = (
@@ -75,29 +85,34 @@ class AvailabilityRoute:
         return question.built
 
 
-def understood(core: Rollcall, query: bytes) -> Question:
+def understood(core: Rollcall, query: bytes, sight: Sight | None = None) -> Question:
     """A query string as a question. Raises Problem."""
     found = query_of(query, PARAMETERS, repeatable=("skill",))
     team = found["team"][0] if "team" in found else None
     limit = whole_number(found.get("limit", ["20"])[0], "limit", 1, MOST_AGENTS, str(DEFAULT_LIMIT))
     skills = known_skills(core, found.get("skill", []))
-    return Question(known_team(core, team), skills, limit)
+    return Question(known_team(core, team, sight), skills, limit, sight)
 
 
-def known_team(core: Rollcall, slug: str | None) -> str | None:
-    """The slug, if there is such a team. Raises Problem: "nobody" would be a lie for a mistyped team."""
-    if slug is None or any(team.slug == slug for team in core.teams):
-        return slug
-    raise _no_such("team", slug, [team.slug for team in core.teams])
+def known_team(core: Rollcall, slug: str | None, sight: Sight | None = None) -> str | None:
+    """The slug that the team now has, if there is such a team for who sees these (None: all). Raises Problem:
+    "nobody" would be a lie for a mistyped team."""
+    if slug is None:
+        return None
+    there = [team for team in core.teams if sight is None or team.slug in sight]
+    present = slug_among(there, slug)
+    if present is None:
+        raise _no_such("team", slug, [team.slug for team in there])
+    return present
 
 
 def known_skills(core: Rollcall, slugs: list[str]) -> tuple[str, ...]:
     """The slugs in order, each once, if there are such skills. Raises Problem."""
-    known = [skill.slug for skill in core.skills]
-    for slug in slugs:
-        if slug not in known:
-            raise _no_such("skill", slug, known)
-    return tuple(sorted(set(slugs)))
+    found = {slug: slug_among(core.skills, slug) for slug in slugs}
+    for slug, present in found.items():
+        if present is None:
+            raise _no_such("skill", slug, [skill.slug for skill in core.skills])
+    return tuple(sorted({present for present in found.values() if present is not None}))
 
 
 def _no_such(what: str, slug: str, known: list[str]) -> Problem:
@@ -108,7 +123,7 @@ def _no_such(what: str, slug: str, known: list[str]) -> Problem:
     elif known:
         hint = f"Known: {', '.join(sorted(known)[:20])}."
     else:
-        hint = f"There is none yet; see [[{what}]] in the configuration."
+        hint = f"There is none yet; POST /v1/{what}s makes one."
     return Problem(
         "bad_value",
         f"There is no {what} {shown}. {hint}" if shown else f"{what} is empty. {hint}",
@@ -118,28 +133,39 @@ def _no_such(what: str, slug: str, known: list[str]) -> Problem:
 
 def compose(core: Rollcall, question: Question, now: datetime) -> Availability:
     """Who is routable at `now`."""
-    team, skills = question.team, question.skills
-    rows, routable = core.roster.best(now, question.limit, team, skills)
-    if len(skills) < 2:
-        counts = counts_of(core, now, team, skills[0] if skills else None)
+    team, skills, sight = question.team, question.skills, question.sight
+    within = team or (next(iter(sight)) if sight is not None and len(sight) == 1 else None)
+    if sight is not None and within is None:
+        rows, routable, counts = _of_several(core, question, sight, now)
+    elif len(skills) < 2:
+        rows, routable = core.roster.best(now, question.limit, within, skills)
+        counts = counts_of(core, now, within, skills[0] if skills else None)
     else:
-        counts = _counted(core, question, now)
+        rows, routable = core.roster.best(now, question.limit, within, skills)
+        counts = _counted(core.roster.rows(now, within, skills[0]), skills)
     return Availability(
         team,
         skills,
         routable,
         counts,
-        tuple(routable_agent(row) for row in rows),
+        tuple(routable_agent(row, sight) for row in rows),
         tuple(feed_body(core, feed) for feed in core.roster.feeds.values()),
         tuple(trouble_body(core, trouble) for trouble in core.troubles.values()),
     )
 
 
-def _counted(core: Rollcall, question: Question, now: datetime) -> Counts:
-    """Several skills have no pool of their own, so their agents are counted."""
-    wanted = set(question.skills)
-    tally = dict.fromkeys(Presence, 0)
-    for row in core.roster.rows(now, question.team, question.skills[0]):
-        if wanted.issubset(row.agent.skills):
-            tally[row.verdict.presence] += 1
+def _counted(rows: Iterable[Row], skills: Collection[str]) -> Counts:
+    """Several skills, or several teams, have no pool of their own, so their agents are counted."""
+    wanted = set(skills)
+    tally = Counter(row.verdict.presence for row in rows if wanted.issubset(row.agent.skills))
     return Counts(tally[Presence.AVAILABLE], tally[Presence.AWAY], tally[Presence.OFFLINE])
+
+
+def _of_several(
+    core: Rollcall, question: Question, sight: Sight, now: datetime
+) -> tuple[list[Row], int, Counts]:
+    """The best of several teams, how many they are, and all by presence."""
+    everybody, _ = core.roster.best(now, len(core.roster), None, question.skills)
+    best = [row for row in everybody if not sight.isdisjoint(row.agent.teams)]
+    there = (row for row in core.roster.rows(now) if not sight.isdisjoint(row.agent.teams))
+    return best[: question.limit], len(best), _counted(there, question.skills)

@@ -4,6 +4,7 @@ Every body begins with `as_of`, the instant for which it is true; the ETag leave
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -12,11 +13,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bot.core import Rollcall, Trouble
-from bot.domain.facts import Feed, FeedState
+from bot.domain.agent import Agent
+from bot.domain.facts import Feed, FeedState, Presence
 from bot.domain.hints import HintKind
 from bot.domain.routing import Reason
 from bot.domain.sessions import key_of, open_sessions
 from bot.roster import Row
+from bot.service.revision import revision_of
 
 REASONS: Mapping[Reason, str] = {
     Reason.OFFLINE: "Offline: not logged in anywhere, or signed off.",
@@ -29,6 +32,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.IN_CALL: "In a call, and the policy is that no new work comes meanwhile.",
     Reason.DO_NOT_DISTURB: "Not to be disturbed, and the policy is that no new work comes meanwhile.",
 }
+Sight = frozenset[str]
+"""The teams that whoever asks sees, by their slugs of now."""
 Units = Annotated[int, Meta(ge=0, description="Units of work.")]
 ReasonCode = Annotated[
     str | None, Meta(description="What an away is for, by the organization's code; null: none.")
@@ -143,6 +148,10 @@ class AgentBody(Struct, frozen=True):
     identities: tuple[IdentityBody, ...]
     sessions: Annotated[tuple[ConsoleBody, ...], Meta(description="Console sessions that are open.")]
     hints: tuple[HintBody, ...]
+    role: Annotated[str, Meta(description="`agent` or `lead`.")]
+    revision: Annotated[
+        str, Meta(description="Goes into `If-Match`, in quotes; presence and load are not in it.")
+    ]
 
 
 class AgentPage(Struct, frozen=True):
@@ -195,6 +204,9 @@ class TeamBody(Struct, frozen=True):
 
     slug: str
     name: str
+    color: Annotated[str | None, Meta(description="`#2f855a`, or empty; null: skills have none.")]
+    aliases: Annotated[tuple[str, ...], Meta(description="Slugs it had before; they go on to work.")]
+    revision: Annotated[str, Meta(description="Goes into `If-Match`, in quotes.")]
     routable: int
     counts: Counts
 
@@ -203,12 +215,14 @@ class Teams(Struct, frozen=True):
     """All teams."""
 
     teams: tuple[TeamBody, ...]
+    next_cursor: Annotated[str | None, Meta(description="Give it as `cursor` for the next page; null: none.")]
 
 
 class Skills(Struct, frozen=True):
     """All skills."""
 
     skills: tuple[TeamBody, ...]
+    next_cursor: Annotated[str | None, Meta(description="Give it as `cursor` for the next page; null: none.")]
 
 
 class EventBody(Struct, frozen=True):
@@ -264,8 +278,8 @@ def encode(document: Struct) -> Encoded:
 # --- from the core ---
 
 
-def routable_agent(row: Row) -> RoutableAgent:
-    """An agent in an answer about availability."""
+def routable_agent(row: Row, sight: Sight | None = None) -> RoutableAgent:
+    """An agent in an answer about availability. `sight`: the teams that whoever asks sees; None: all."""
     agent = row.agent
     return RoutableAgent(
         agent.id,
@@ -274,18 +288,23 @@ def routable_agent(row: Row) -> RoutableAgent:
         row.load,
         row.load_known,
         agent.capacity,
-        agent.teams,
+        of_teams(agent.teams, sight),
         agent.skills,
         dict(agent.externals),
         _hints(row),
     )
 
 
+def of_teams(teams: tuple[str, ...], sight: Sight | None) -> tuple[str, ...]:
+    """The teams of an agent, as far as they are seen."""
+    return teams if sight is None else tuple(slug for slug in teams if slug in sight)
+
+
 def _hints(row: Row) -> tuple[HintBody, ...]:
     return tuple(HintBody(hint.kind, hint.platform, hint.since) for hint in row.hints)
 
 
-def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason]) -> AgentBody:
+def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason], sight: Sight | None = None) -> AgentBody:
     """An agent with all that is told of them."""
     agent, verdict, facts = row.agent, row.verdict, row.facts
     return AgentBody(
@@ -304,23 +323,26 @@ def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason]) -> AgentBody
         row.load,
         row.load_known,
         agent.capacity,
-        agent.teams,
+        of_teams(agent.teams, sight),
         agent.skills,
         dict(agent.externals),
         agent.zone,
         facts.last_seen_at,
-        tuple(
-            IdentityBody(
-                identity.platform,
-                workspace_name(core, identity.workspace_id),
-                identity.external_id,
-                identity.name,
-                identity.present,
-            )
-            for identity in agent.identities
-        ),
+        identities_of(core, agent),
         tuple(ConsoleBody(key_of(link), link.since, beat_at) for link, beat_at in open_sessions(facts.links)),
         _hints(row),
+        agent.role.value,
+        revision_of(agent),
+    )
+
+
+def identities_of(core: Rollcall, agent: Agent) -> tuple[IdentityBody, ...]:
+    """An agent's accounts."""
+    return tuple(
+        IdentityBody(
+            one.platform, workspace_name(core, one.workspace_id), one.external_id, one.name, one.present
+        )
+        for one in agent.identities
     )
 
 
@@ -348,3 +370,20 @@ def counts_of(core: Rollcall, now: datetime, team: str | None, skill: str | None
     """The agents of a team, with a skill, of both or in all, by presence."""
     pool = core.roster.pool(now, team, skill)
     return Counts(pool.available, pool.away, pool.offline)
+
+
+def counts_within(
+    core: Rollcall, now: datetime, team: str | None, skill: str | None, sight: Sight | None
+) -> tuple[int, Counts]:
+    """How many are routable, and by presence, of those who are seen. Several teams at once have no pool of
+    their own, so their agents are counted."""
+    if sight is not None and team is None:
+        if len(sight) > 1:
+            rows = [
+                row for row in core.roster.rows(now, None, skill) if not sight.isdisjoint(row.agent.teams)
+            ]
+            tally = Counter(row.verdict.presence for row in rows)
+            routable = sum(not core.roster.why_not(row.agent.id, now) for row in rows)
+            return routable, Counts(tally[Presence.AVAILABLE], tally[Presence.AWAY], tally[Presence.OFFLINE])
+        team = next(iter(sight))
+    return core.roster.pool(now, team, skill).routable, counts_of(core, now, team, skill)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.http import presence_documents
+from adapters.http import key_documents, presence_documents, resource_documents
 from adapters.http.documents import (
     AgentBody,
     AgentPage,
@@ -14,6 +14,7 @@ from adapters.http.documents import (
     ExternalIds,
     LoadDocument,
     Skills,
+    TeamBody,
     Teams,
 )
 
@@ -59,7 +60,20 @@ _ONE: dict[str, Any] = {
         }
     ],
     "hints": _HINTS,
+    "role": "agent",
+    "revision": "0f9c1d2e3a4b5c6d",
 }
+
+
+def _listed(slug: str, name: str, color: str | None) -> dict[str, Any]:
+    return {
+        **{key: value for key, value in resource_documents.EXAMPLES[TeamBody].items() if key != "as_of"},
+        "slug": slug,
+        "name": name,
+        "color": color,
+    }
+
+
 _EVENT: dict[str, Any] = {
     "position": "4711",
     "id": "evt_01k9f3tq8x7v5e2m4n6p8r0s1t",
@@ -139,12 +153,16 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     Teams: {
         "as_of": _AT,
-        "teams": [{"slug": "support", "name": "Support", "routable": 1, "counts": _COUNTS}],
+        "teams": [_listed("support", "Support", "")],
+        "next_cursor": None,
     },
     **presence_documents.EXAMPLES,
+    **resource_documents.EXAMPLES,
+    **key_documents.EXAMPLES,
     Skills: {
         "as_of": _AT,
-        "skills": [{"slug": "french", "name": "French", "routable": 1, "counts": _COUNTS}],
+        "skills": [_listed("french", "French", None)],
+        "next_cursor": None,
     },
 }
 """A whole answer for each document."""

@@ -45,7 +45,7 @@ class RequestIds:
 class Asked:
     """What is known of a request before a route sees it."""
 
-    __slots__ = ("bucket", "if_none_match", "key", "method", "now", "path", "request_id", "route")
+    __slots__ = ("bucket", "cors", "if_none_match", "key", "method", "now", "path", "request_id", "route")
 
     def __init__(self, method: str, path: str, now: datetime) -> None:
         self.method = method
@@ -56,6 +56,8 @@ class Asked:
         self.if_none_match: bytes | None = None
         self.key: ApiKey | None = None
         self.bucket: Bucket | None = None
+        self.cors: Headers = []
+        """What browsers are told of other pages' scripts."""
         self.route = "unmatched"
         """The template of its address, for metrics."""
 
@@ -89,6 +91,8 @@ def own_headers(asked: Asked) -> Headers:
     """The headers of every answer: the request's id, what browsers need, what is left of the limit."""
     headers = [(b"x-request-id", asked.request_id.encode()), NO_SNIFFING]
     bucket = asked.bucket
+    if asked.cors:
+        headers += asked.cors
     if bucket is not None:
         headers.append((b"ratelimit", b'"key";r=%d;t=%d' % (bucket.tokens, bucket.full_in)))
     return headers

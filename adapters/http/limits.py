@@ -44,7 +44,7 @@ class Bucket:
 
 
 class Buckets:
-    """A bucket for each name. At most `most` are kept; the one longest there goes first."""
+    """A bucket for each name. At most `most` are kept; the one that is first in the order goes first."""
 
     def __init__(self, size: int, most: int) -> None:
         self.size = size
@@ -58,6 +58,12 @@ class Buckets:
             if len(self._buckets) >= self._most:
                 del self._buckets[next(iter(self._buckets))]
             bucket = self._buckets[name] = Bucket(self.size, now)
+        return bucket
+
+    def newest(self, name: str, now: float) -> Bucket:
+        """The same, and whoever was here just now is forgotten last."""
+        bucket = self._buckets.pop(name, None) or self.of(name, now)
+        self._buckets[name] = bucket
         return bucket
 
     def keep(self, names: Iterable[str]) -> None:

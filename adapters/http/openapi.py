@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from adapters.http import presence_documents
+from adapters.http import key_documents, presence_documents, resource_documents
 from adapters.http.availability import DEFAULT_LIMIT, MOST_AGENTS
 from adapters.http.availability import PATH as AVAILABILITY
 from adapters.http.documents import (
@@ -39,6 +39,8 @@ DOCUMENTS = (
     Skills,
     Teams,
     *presence_documents.DOCUMENTS,
+    *resource_documents.DOCUMENTS,
+    *key_documents.DOCUMENTS,
 )
 VERSION = "1"
 REFERENCE = "#/components/schemas/{name}"
@@ -71,7 +73,12 @@ def scope_of(extra: dict[str, Any] | None) -> str:
     return str(extra["security"][0]["key"][0])
 
 
-def responses(document: type, method: str) -> dict[int | str, dict[str, Any]]:
+def status_of(method: str, path: str) -> int:
+    """What a route answers when it has done what was asked: 201 where that makes something."""
+    return 201 if method == "POST" and "{" not in path else 200
+
+
+def responses(document: type, method: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """The answers of a route: its document and the problems."""
     good: dict[str, Any] = {
         "description": "As of the instant it names.",
@@ -83,10 +90,12 @@ def responses(document: type, method: str) -> dict[int | str, dict[str, Any]]:
         },
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
     }
-    found: dict[int | str, dict[str, Any]] = {200: good}
+    found: dict[int | str, dict[str, Any]] = {status: good}
     statuses = [400, 401, 403, 404, 422, 429, *ANYWHERE]
-    if method == "PUT":
-        statuses += [408, 409, 415]
+    if method in ("POST", "PUT", "PATCH", "DELETE"):
+        statuses += [408, 409, 412, 415]
+    if status == 201:
+        good["headers"]["Location"] = {"description": "Where it is.", "schema": {"type": "string"}}
     elif method == "GET":
         etag = {"ETag": {"$ref": "#/components/headers/ETag"}}
         good["headers"].update(etag)
@@ -132,7 +141,8 @@ def document(app: FastAPI) -> bytes:
             for method in route.methods or ():
                 # Once more as written: FastAPI leaves out what is null, also in examples.
                 told = made["paths"][route.path][method.lower()]["responses"]
-                told["200"]["content"] = route.responses[200]["content"]
+                good = status_of(method, route.path)
+                told[str(good)]["content"] = route.responses[good]["content"]
     made["paths"] = {**_hot(), **_events(), **made["paths"], **_open()}
     return msgspec.json.encode(_without_titles(made))
 

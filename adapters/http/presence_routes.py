@@ -72,6 +72,8 @@ class PresenceRoutes:
         name, found, key = asked.path[len(AGENTS) :].partition("/sessions/")
         if not found or scope["query_string"] or asked.key is None or "presence" not in asked.key.scopes:
             return None
+        if asked.key.teams:
+            return None  # whom it sees is looked at there
         if len(key) > LONGEST_KEY or name.startswith("ext:") or "/" in name:
             return None
         agent = self._core.roster.agent(name)

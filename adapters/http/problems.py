@@ -33,6 +33,7 @@ KINDS: Mapping[str, Kind] = {
     "method_not_allowed": Kind(405, "This can't be done here"),
     "timeout": Kind(408, "The request took too long to arrive"),
     "conflict": Kind(409, "It is otherwise by now"),
+    "precondition_failed": Kind(412, "It was changed meanwhile"),
     "too_large": Kind(413, "The body is too large"),
     "unsupported_media_type": Kind(415, "The body must be JSON"),
     "too_many_requests": Kind(429, "Too many requests"),

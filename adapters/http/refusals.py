@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from adapters.http.exchange import Asked
 from adapters.http.incoming import LARGEST_BODY, echoed, nearest
 from adapters.http.problems import Fault, Problem, sentence
-from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound, RollcallError, Unavailable
+from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound, RollcallError, Stale, Unavailable
 
 log = logging.getLogger("rollcall.http")
 WORTH_DROPPING = 8 * 1024 * 1024
@@ -70,7 +70,13 @@ def _refused(error: RollcallError) -> Problem:
     if isinstance(error, BadInput):
         faults = [Fault(error.field, error.sentence)] if error.field else []
         return Problem("bad_value", error.sentence, faults)
-    for kind, code in ((NotFound, "not_found"), (Forbidden, "forbidden"), (Conflict, "conflict")):
+    kinds = (
+        (NotFound, "not_found"),
+        (Forbidden, "forbidden"),
+        (Stale, "precondition_failed"),
+        (Conflict, "conflict"),
+    )
+    for kind, code in kinds:
         if isinstance(error, kind):
             return Problem(code, error.sentence)
     return Problem("conflict", error.sentence)
@@ -108,7 +114,12 @@ def _invalid(error: RequestValidationError, route: APIRoute | None) -> Problem:
 def _rules(route: APIRoute) -> dict[tuple[str, str], tuple[str, str]]:
     """(where, name) → (rule, example) of everything a route takes."""
     rules: dict[tuple[str, str], tuple[str, str]] = {}
-    for where, fields in (("path", route.dependant.path_params), ("query", route.dependant.query_params)):
+    taken = route.dependant
+    for where, fields in (
+        ("path", taken.path_params),
+        ("query", taken.query_params),
+        ("header", taken.header_params),
+    ):
         for field in fields:
             rules[where, field.alias] = _rule(field.field_info)
     body = route.body_field

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from adapters.http import openapi
+from adapters.http.access import Access
 from adapters.http.availability import known_skills, known_team
 from adapters.http.documents import (
     REASONS,
@@ -25,9 +26,9 @@ from adapters.http.documents import (
     TeamBody,
     Teams,
     agent_body,
-    counts_of,
 )
 from adapters.http.exchange import Asked
+from adapters.http.key_routes import KeyRoutes
 from adapters.http.openapi import EXTERNAL_ID, LOAD, described
 from adapters.http.parameters import (
     AgentName,
@@ -42,15 +43,19 @@ from adapters.http.parameters import (
     Team,
     agent_before,
     cursor_for,
+    cursor_of,
 )
 from adapters.http.presence_routes import PresenceRoutes
 from adapters.http.problems import Problem, bad_value
+from adapters.http.resource_routes import ResourceRoutes
+from adapters.http.sight import sees, sight_of
 from adapters.http.strict import StrictRoute, answered, handled, told
 from bot.core import Rollcall
-from bot.domain.agent import Agent
+from bot.domain.agent import Agent, slug_among
 from bot.domain.errors import NotFound, RollcallError
 from bot.ports import Load
 from bot.roster import Row
+from bot.service.teams import Kind
 
 AHEAD = timedelta(seconds=60)
 """How far a reporter's clock may be ahead of ours."""
@@ -59,13 +64,15 @@ AHEAD = timedelta(seconds=60)
 class Routes:
     """FastAPI with its routes, over a core."""
 
-    def __init__(self, core: Rollcall) -> None:
+    def __init__(self, core: Rollcall, access: Access) -> None:
         self._core = core
         self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         self.app.router.route_class = StrictRoute
         for kind in (Problem, RollcallError, RequestValidationError, HTTPException, Exception):
             self.app.add_exception_handler(kind, handled)
         self.presence = PresenceRoutes(core, self._find)
+        self._resources = ResourceRoutes(core, self._find)
+        self._keys = KeyRoutes(core, access)
         self._add()
         self._openapi: bytes | None = None
 
@@ -110,7 +117,8 @@ class Routes:
         get("/v1/teams", self.teams, Teams, "read", "All teams, with their numbers")
         get("/v1/skills", self.skills, Skills, "read", "All skills, with their numbers")
 
-        self.presence.add(self._route)
+        for routes in (self.presence, self._resources, self._keys):
+            routes.add(self._route)
 
     def _route(
         self,
@@ -129,14 +137,15 @@ class Routes:
             summary=summary,
             response_model=None,
             operation_id=endpoint.__name__,
-            responses=openapi.responses(answers, method),
+            status_code=openapi.status_of(method, path),
+            responses=openapi.responses(answers, method, openapi.status_of(method, path)),
             openapi_extra=described(scope, example),
         )
 
     # --- agents ---
 
     def _find(self, asked: Asked, name: str) -> Agent:
-        """The agent by id or `ext:<system>:<id>`, within the key's organization. Raises NotFound."""
+        """The agent by id or `ext:<system>:<id>`, if the key sees them. Raises NotFound."""
         roster = self._core.roster
         if name.startswith("ext:"):
             _, _, rest = name.partition(":")
@@ -144,7 +153,13 @@ class Routes:
             agent = roster.by_external(system, external_id)
         else:
             agent = roster.agent(name)
-        if agent is None or asked.key is None or agent.organization_id != asked.key.organization_id:
+        seen = agent is not None and sees(sight_of(self._core, asked.key), agent)
+        if (
+            agent is None
+            or not seen
+            or asked.key is None
+            or agent.organization_id != asked.key.organization_id
+        ):
             raise NotFound("There is no such agent. GET /v1/agents lists them all.")
         return agent
 
@@ -155,7 +170,8 @@ class Routes:
         return row
 
     def _body(self, row: Row, asked: Asked) -> AgentBody:
-        return agent_body(self._core, row, self._core.roster.why_not(row.agent.id, asked.now))
+        reasons = self._core.roster.why_not(row.agent.id, asked.now)
+        return agent_body(self._core, row, reasons, sight_of(self._core, asked.key))
 
     async def agents(
         self,
@@ -169,13 +185,15 @@ class Routes:
         """Everybody, or those of a team, with a skill, of a presence; the longest enrolled first."""
         asked: Asked = request.scope["rollcall"]
         core, roster = self._core, self._core.roster
-        known_team(core, team)
-        known_skills(core, [] if skill is None else [skill])
+        sight = sight_of(core, asked.key)
+        team = known_team(core, team, sight)
+        skill = next(iter(known_skills(core, [] if skill is None else [skill])), None)
         after = "" if cursor is None else agent_before(cursor)
         candidates = (
             agent.id
             for agent in roster.everyone()
             if agent.id > after
+            and sees(sight, agent)
             and (team is None or team in agent.teams)
             and (skill is None or skill in agent.skills)
         )
@@ -209,7 +227,8 @@ class Routes:
         core = self._core
         skills = known_skills(core, skill)
         found = self._find(asked, agent_id)
-        reasons = core.roster.why_not(found.id, asked.now, known_team(core, team), skills)
+        team = known_team(core, team, sight_of(core, asked.key))
+        reasons = core.roster.why_not(found.id, asked.now, team, skills)
         sentences = tuple(ReasonBody(reason, REASONS[reason]) for reason in reasons)
         code = self._row(asked, found.id).verdict.reason_code or None
         return answered(Eligibility(found.id, team, skills, not reasons, code, sentences), asked)
@@ -249,27 +268,30 @@ class Routes:
 
     # --- teams and skills ---
 
-    async def teams(self, request: Request) -> Response:
+    async def teams(self, request: Request, limit: PageSize = 200, cursor: Cursor = None) -> Response:
         """Each with how many are routable, available, away and offline."""
-        asked: Asked = request.scope["rollcall"]
-        return answered(
-            Teams(tuple(self._numbers(t.slug, t.name, asked, team=t.slug) for t in self._core.teams)),
-            asked,
-        )
+        return answered(Teams(*self._listed(request, "team", limit, cursor)), request.scope["rollcall"])
 
-    async def skills(self, request: Request) -> Response:
+    async def skills(self, request: Request, limit: PageSize = 200, cursor: Cursor = None) -> Response:
         """Each with how many are routable, available, away and offline."""
-        asked: Asked = request.scope["rollcall"]
-        return answered(
-            Skills(tuple(self._numbers(s.slug, s.name, asked, skill=s.slug) for s in self._core.skills)),
-            asked,
-        )
+        return answered(Skills(*self._listed(request, "skill", limit, cursor)), request.scope["rollcall"])
 
-    def _numbers(
-        self, slug: str, name: str, asked: Asked, team: str | None = None, skill: str | None = None
-    ) -> TeamBody:
-        routable = self._core.roster.pool(asked.now, team, skill).routable
-        return TeamBody(slug, name, routable, counts_of(self._core, asked.now, team, skill))
+    def _listed(
+        self, request: Request, kind: Kind, limit: int, cursor: str | None
+    ) -> tuple[tuple[TeamBody, ...], str | None]:
+        """A page, in the order of the list, and the next one's cursor."""
+        asked: Asked = request.scope["rollcall"]
+        there = self._resources.listed(asked, kind)
+        start = 0
+        if cursor is not None:
+            before = slug_among(there, cursor_of(cursor))
+            if before is None:
+                rule = "the next_cursor of the page before; that one was archived since, so begin again"
+                raise bad_value("cursor", rule, "", "query")
+            start = next(number for number, one in enumerate(there, 1) if one.slug == before)
+        page = there[start : start + limit]
+        more = cursor_for(page[-1].slug) if len(there) > start + limit else None
+        return tuple(self._resources.body(one, asked) for one in page), more
 
 
 def _counts(as_of: datetime, seconds: int) -> tuple[datetime, datetime]:

@@ -8,19 +8,19 @@ begins somewhere in the past is first brought to the present at their own pace, 
 import asyncio
 import logging
 import random
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 
 import msgspec
 
 from adapters.http.access import Access
-from adapters.http.documents import EventBody, EventPage, encode
+from adapters.http.documents import EventBody, EventPage, Sight, encode
 from adapters.http.exchange import NO_STORE, Answer, Asked, Scope, Send, document_answer, own_headers
 from adapters.http.incoming import query_of, whole_number
 from adapters.http.problems import Fault, Problem, bad_value
 from adapters.http.protocol import CONNECTION, Protocol, most_streams
+from adapters.http.recent import KEPT, Recent, at_once
 from adapters.http.refusals import TRY_AGAIN, forbid_unless
+from adapters.http.sight import event_seen, sight_of
 from bot.core import Rollcall
 from bot.domain.errors import Unavailable
 from bot.domain.events import Event
@@ -32,14 +32,10 @@ PATH = "/v1/events"
 PARAMETERS = ("after", "limit")
 MEDIA_TYPE = b"text/event-stream"
 DEFAULT_LIMIT, LARGEST_PAGE = 100, 500
-KEPT = 1000
-"""Events in memory at least, at most twice as many: who was away for a moment costs no reading."""
 MOST_WAITING = 256 * 1024
 """Bytes that may wait for one connection (row 27)."""
 LAST_WORDS = 256
 """Bytes of these that are kept free for the end of a stream."""
-PIECE = 64 * 1024
-"""Bytes sent at once: a few events, if their notes are long, since more would look like not reading."""
 STALLED = 30.0
 """Seconds for one piece to be taken by who catches up."""
 FLUSH_WITHIN = 5.0
@@ -54,36 +50,6 @@ LOOK, BEAT = 3.0, 5
 """Seconds between looks whether keys still count, and looks between heartbeats, which so come every 15 s."""
 
 
-class Recent:
-    """The newest events as they are sent: all those behind `floor`, up to `head`."""
-
-    def __init__(self) -> None:
-        self.floor = self.head = 0
-        self._positions: list[int] = []
-        self._frames: list[bytes] = []
-
-    def begin(self, position: int) -> None:
-        """Nothing is here yet of what comes behind this position."""
-        self.floor = self.head = position
-
-    def add(self, positions: Sequence[int], frames: Sequence[bytes]) -> None:
-        """The next ones."""
-        self._positions += positions
-        self._frames += frames
-        self.head = positions[-1]
-        if len(self._positions) > 2 * KEPT:
-            self.floor = self._positions[-KEPT - 1]
-            del self._positions[:-KEPT], self._frames[:-KEPT]
-
-    def behind(self, position: int) -> tuple[bytes, int]:
-        """Some of those behind a position that is not before `floor`, and the position of the last."""
-        begin = bisect_right(self._positions, position)
-        frames = self._frames[begin : begin + KEPT]
-        count = _at_once(frames)
-        last = self._positions[begin : begin + count]
-        return b"".join(frames[:count]), last[-1] if last else position
-
-
 class Stream:
     """Who follows, and what they are sent."""
 
@@ -94,7 +60,10 @@ class Stream:
         self.recent = Recent()
         self._open: dict[Protocol, ApiKey] = {}
         """Every stream; of these some are `_live`, the others catch up."""
-        self._live: dict[Protocol, None] = {}
+        self._live: dict[Protocol, Sight | None] = {}
+        """With what each sees; None: everything."""
+        self._told_up_to = 0
+        """All who are live were told everything up to this position."""
         self._readers = asyncio.Semaphore(READERS)
         self._leaving = False
         self.sharing = 1
@@ -138,7 +107,7 @@ class Stream:
                 self._send_away(connection)
                 await connection.until_lost()
             else:
-                await self._follow(connection, send, position)
+                await self._follow(connection, send, position, sight_of(self._core, key))
         finally:
             self._open.pop(connection, None)
             self._live.pop(connection, None)
@@ -157,7 +126,8 @@ class Stream:
             page = await self.publisher.page(NOWHERE, limit)
         else:
             page = await self.publisher.page(position, limit)
-        bodies = tuple(self._body(placed) for placed in page.events)
+        seen = await self._seen(page.events, sight_of(self._core, asked.key))
+        bodies = tuple(self._body(placed) for placed in seen)
         last = self.publisher.name_of(page.last)
         return document_answer(encode(EventPage(bodies, last, page.more, page.missed)), asked)
 
@@ -170,10 +140,12 @@ class Stream:
 
     # --- following ---
 
-    async def _follow(self, connection: Protocol, send: Send, position: int | None) -> None:
+    async def _follow(
+        self, connection: Protocol, send: Send, position: int | None, sight: Sight | None
+    ) -> None:
         """Bring a stream to the present, then leave it to the broadcaster until the connection is lost."""
         try:
-            piece = await self._caught_up(connection, send, position)
+            piece = await self._caught_up(connection, send, position, sight)
         except (TimeoutError, Unavailable):
             # Nothing is lost: it goes on from the last event that it has.
             connection.transport.abort()
@@ -184,10 +156,12 @@ class Stream:
             return
         if piece is not None:
             connection.transport.write(_chunk(piece))
-            self._live[connection] = None
+            self._live[connection] = sight
         await connection.until_lost()
 
-    async def _caught_up(self, connection: Protocol, send: Send, position: int | None) -> bytes | None:
+    async def _caught_up(
+        self, connection: Protocol, send: Send, position: int | None, sight: Sight | None
+    ) -> bytes | None:
         """Send what came behind a position, but for the last piece: that is answered, so that it is sent and
         the stream is live with nothing in between. None: the stream was ended meanwhile."""
         recent = self.recent
@@ -201,14 +175,19 @@ class Stream:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             if connection not in self._open or connection.transport.is_closing():
                 return None
-            if position >= recent.floor:
+            if position < recent.floor:
+                piece, position = await self._read(position, sight)
+                continue
+            if sight is None:
                 piece, position = recent.behind(position)
-                if position >= recent.head:
-                    return piece
             else:
-                piece, position = await self._read(position)
+                events = recent.events_behind(position)
+                position = events[-1][0] if events else position
+                piece = await self._frames_seen(events, sight)
+            if position >= recent.head:
+                return piece
 
-    async def _read(self, position: int) -> tuple[bytes, int]:
+    async def _read(self, position: int, sight: Sight | None) -> tuple[bytes, int]:
         """Some of what came behind a position that memory does not reach back to."""
         async with self._readers:
             page = await self.publisher.page(position, DEFAULT_LIMIT)
@@ -221,8 +200,11 @@ class Stream:
         if not older:
             return b"", floor
         frames = list(map(self._frame, older))
-        count = _at_once(frames)
-        return b"".join(frames[:count]), older[:count][-1][0]
+        count = at_once(frames)
+        last = older[count - 1][0]
+        if sight is None:
+            return b"".join(frames[:count]), last
+        return await self._frames_seen(older[:count], sight), last
 
     # --- broadcasting ---
 
@@ -231,18 +213,32 @@ class Stream:
         found = await self.publisher.begin(KEPT)
         self.recent.begin(found[0][0] - 1 if found else self.publisher.head)
         if found:
-            self.recent.add([position for position, _ in found], list(map(self._frame, found)))
+            self.recent.add(found, list(map(self._frame, found)))
+        self._told_up_to = self.recent.head
 
     async def _publish(self, placed: Sequence[Placed]) -> None:
-        frames, positions = list(map(self._frame, placed)), [position for position, _ in placed]
+        frames = list(map(self._frame, placed))
         while frames:
-            count = _at_once(frames)
-            some = frames[:count]
-            self.recent.add(positions[:count], some)
-            await self._tell(b"".join(some), self._live)
-            del frames[:count], positions[:count]
+            count = at_once(frames)
+            await self._hand_on(placed[:count], frames[:count])
+            placed, frames = placed[count:], frames[count:]
             if frames:
                 await asyncio.sleep(0)  # what the system did not take at once, it may take now
+
+    async def _hand_on(self, placed: Sequence[Placed], frames: Sequence[bytes]) -> None:
+        """One piece to all who are live."""
+        some: dict[Sight, bytes] = {}
+        while missing := {sight for sight in self._live.values() if sight is not None} - some.keys():
+            for sight in missing:
+                try:
+                    some[sight] = await self._frames_seen(placed, sight)
+                except Unavailable:  # they come back and read it, and so miss nothing
+                    for connection in [one for one, seen in self._live.items() if seen == sight]:
+                        self._end(connection, b": come back\n\n")
+        # Nothing is waited for from here on, so that whoever is not live yet finds it in `recent`.
+        self.recent.add(placed, frames)
+        await self._tell(b"".join(frames), self._live, some)
+        self._told_up_to = placed[-1][0]
 
     async def pulse(self) -> None:
         """Heartbeats, and an end to streams whose key counts no longer; until cancelled."""
@@ -255,15 +251,31 @@ class Stream:
                     self._end(connection, b": the key counts no longer\n\n")
             looks += 1
             if looks % BEAT == 0:
-                await self._tell(b":\n\n", self._open)
+                self._mark()
+                await self._tell(b":\n\n", self._open, {})
 
-    async def _tell(self, said: bytes, listeners: Mapping[Protocol, object]) -> None:
-        """Write to all who are among these by now; who joins the live ones meanwhile has it already."""
-        chunk = _chunk(said)
-        room = MOST_WAITING - LAST_WORDS - len(chunk)
+    def _mark(self) -> None:
+        """Who sees only some teams is told how far they are: where little of it is theirs, the last event
+        they have would be forgotten one day."""
+        if self._told_up_to != self.recent.head:
+            return  # events are on their way
+        mark = _chunk(b"id: %b\n\n" % self.publisher.name_of(self._told_up_to).encode())
+        for connection, sight in self._live.items():
+            if sight is not None and not connection.transport.is_closing():
+                connection.transport.write(mark)
+
+    async def _tell(
+        self, said: bytes, listeners: Mapping[Protocol, object], some: Mapping[Sight, bytes]
+    ) -> None:
+        """Write to all who are among these by now; who joins the live ones meanwhile has it already. `some`:
+        what is said to who sees only that, where it is something else."""
+        whole = _chunk(said)
+        parts = {sight: _chunk(part) for sight, part in some.items()}
         for number, connection in enumerate(list(listeners), 1):
-            transport = connection.transport
-            if connection in listeners and not transport.is_closing():
+            transport, sight = connection.transport, self._live.get(connection)
+            chunk = whole if sight is None else parts.get(sight, whole)
+            room = MOST_WAITING - LAST_WORDS - len(chunk)
+            if chunk and connection in listeners and not transport.is_closing():
                 if transport.get_write_buffer_size() > room:
                     self.dropped += 1
                     self._end(connection, self._reset(self.recent.head, "slow"))
@@ -294,6 +306,28 @@ class Stream:
         if transport.get_write_buffer_size():
             asyncio.get_running_loop().call_later(FLUSH_WITHIN, transport.abort)
 
+    # --- who sees what ---
+
+    async def _frames_seen(self, placed: Sequence[Placed], sight: Sight | None) -> bytes:
+        return b"".join(map(self._frame, await self._seen(placed, sight)))
+
+    async def _seen(self, placed: Sequence[Placed], sight: Sight | None) -> Sequence[Placed]:
+        """Those that are told to who sees so much, as they are told to them. Raises Unavailable."""
+        if sight is None:
+            return placed
+        roster = self._core.roster
+        agents = {event.agent_id: roster.agent(event.agent_id) for _, event in placed if event.agent_id}
+        absent = [agent_id for agent_id, agent in agents.items() if agent is None]
+        if absent:  # removed, or new in this very moment
+            agents |= await self._core.store.read(
+                lambda tx: {agent_id: tx.members.agent(agent_id) for agent_id in absent}
+            )
+        shown = (
+            (position, event_seen(self._core, event, agents.get(event.agent_id or ""), sight))
+            for position, event in placed
+        )
+        return [(position, event) for position, event in shown if event is not None]
+
     # --- as it is sent ---
 
     def _body(self, placed: Placed) -> EventBody:
@@ -320,11 +354,6 @@ def _last_event_id(scope: Scope) -> str | None:
             [Fault("Last-Event-ID", "given once", "4711", "header")],
         )
     return names[0].decode("latin-1") if names else None
-
-
-def _at_once(frames: Sequence[bytes]) -> int:
-    """How many of these, the first at least, make a piece."""
-    return max(1, bisect_right(list(accumulate(map(len, frames))), PIECE))
 
 
 def body_of(position: str, event: Event) -> EventBody:

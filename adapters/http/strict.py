@@ -94,15 +94,16 @@ def body_is_late() -> Problem:
 
 def answered(document: Struct, asked: Asked) -> Response:
     """A document as of the request's instant; 304 where the client has it already."""
-    return _response(document_answer(encode(document), asked))
+    return response_of(document_answer(encode(document), asked))
 
 
 def told(document: Struct, asked: Asked) -> Response:
     """The answer to a change: as it is now, and not to be kept."""
-    return _response(Answer(200, [JSON, NO_STORE], encode(document).at(asked.now)))
+    return response_of(Answer(200, [JSON, NO_STORE], encode(document).at(asked.now)))
 
 
-def _response(answer: Answer) -> Response:
+def response_of(answer: Answer) -> Response:
+    """As FastAPI sends it."""
     response = Response(answer.body, answer.status)
     kept = [pair for pair in response.raw_headers if answer.status != 304 or pair[0] != b"content-length"]
     response.raw_headers = [*kept, *answer.headers]
@@ -116,4 +117,4 @@ async def handled(request: Request, error: Exception) -> Response:
     asked: Asked = request.scope["rollcall"]
     route = request.scope.get("route")
     problem = problem_of(error, asked, route if isinstance(route, APIRoute) else None)
-    return _response(problem_answer(problem, asked.request_id))
+    return response_of(problem_answer(problem, asked.request_id))

@@ -15,6 +15,7 @@ from bot.config.values import (
     Duration,
     IdentityName,
     Name,
+    Origin,
     PlatformId,
     Secret,
     Slug,
@@ -185,6 +186,8 @@ class HttpTable(Table):
     port: int = Field(8080, ge=0, le=65535)
     rate_per_minute: int = Field(6000, ge=1)
     """Requests a key may make in a minute before it is told 429."""
+    cors_origins: tuple[Origin, ...] = ()
+    """Whose pages' scripts may ask, with a key, in browsers; none if nothing is said."""
 
 
 class TeamTable(Table):

@@ -11,16 +11,21 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 _DURATION = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?", re.ASCII)
 
 
+def duration_of(text: str) -> timedelta:
+    """A length of time as it is written: 90s, 15m, 8h, 1d, 1h30m. Raises ValueError, saying how."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None or not any(found.groups()):
+        raise ValueError("write a length of time such as 90s, 15m, 8h or 1d")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    try:
+        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        raise ValueError("is longer than anybody waits; write 90s, 15m, 8h or 1d") from None
+
+
 def _duration(value: object) -> object:
     if isinstance(value, str):
-        found = _DURATION.fullmatch(value.strip())
-        if found is None or not any(found.groups()):
-            raise ValueError("write a length of time such as 90s, 15m, 8h or 1d")
-        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-        try:
-            return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-        except OverflowError:
-            raise ValueError("is longer than anybody waits; write 90s, 15m, 8h or 1d") from None
+        return duration_of(value)
     if not isinstance(value, timedelta):
         raise ValueError("write a length of time in quotes, such as 90s, 15m, 8h or 1d")
     return value
@@ -107,6 +112,15 @@ Name = Annotated[
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), Field(examples=["09:30"])]
 PlatformId = Annotated[str, Field(description="an id in quotes", examples=["1174009900000000000"])]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Origin = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$",
+        description="an origin as browsers send it: scheme and host in small letters, the port unless it is "
+        "the scheme's own, no slash at the end, no *",
+        examples=["https://desk.example.org"],
+    ),
+]
 CommandName = Annotated[
     str,
     Field(

@@ -1,5 +1,6 @@
 """Who there is: organizations, workspaces, agents and their identities, teams and skills."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -72,6 +73,8 @@ class Team(Struct, frozen=True):
     slug: str
     name: str
     color: str = ""
+    aliases: tuple[str, ...] = ()
+    """Slugs it had before: they go on to work."""
 
 
 class Skill(Struct, frozen=True):
@@ -79,3 +82,12 @@ class Skill(Struct, frozen=True):
 
     slug: str
     name: str
+    aliases: tuple[str, ...] = ()
+
+
+def slug_among(listed: Iterable[Team | Skill], slug: str) -> str | None:
+    """The slug of the team or skill that is, or was before, known by this one; None: there is none."""
+    for one in listed:
+        if slug == one.slug or slug in one.aliases:
+            return one.slug
+    return None

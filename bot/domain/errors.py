@@ -67,6 +67,12 @@ class Conflict(RollcallError):
     code = "conflict"
 
 
+class Stale(RollcallError):
+    """It is no longer what the asker had read; read it again and decide anew."""
+
+    code = "stale"
+
+
 class Unavailable(RollcallError):
     """The database can't be written just now; nothing was changed, try again."""
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.config import Config
-from bot.domain.agent import Agent, Role, Skill, Team, Workspace
+from bot.domain.agent import Agent, Role, Skill, Team, Workspace, slug_among
 from bot.ports import Transaction
 
 log = logging.getLogger("rollcall.core")
@@ -73,6 +73,12 @@ class Configured(Struct, frozen=True):
             {skill.slug: Listed(skill.name, skill.agents) for skill in config.skill},
         )
 
+    def known_as(self, teams: Sequence[Team], skills: Sequence[Skill]) -> Self:
+        """The same by the slugs that teams and skills now have: a slug that was changed goes on to work."""
+        return replace(
+            self, teams=_by_present_slug(self.teams, teams), skills=_by_present_slug(self.skills, skills)
+        )
+
     def places(self, workspaces: Sequence[Workspace]) -> Places:
         """What it gives to whom in these workspaces."""
         return Places(
@@ -81,6 +87,23 @@ class Configured(Struct, frozen=True):
             {slug: None if one.everyone else frozenset(one.members) for slug, one in self.teams.items()},
             {slug: frozenset(one.members) for slug, one in self.skills.items()},
         )
+
+
+def _by_present_slug(said: Mapping[str, Listed], there: Sequence[Team | Skill]) -> dict[str, Listed]:
+    """What is said of a slug that is one now counts more than what is said of a former one."""
+    found: dict[str, Listed] = {}
+    for slug, one in said.items():
+        now = slug_among(there, slug) or slug
+        if now == slug or now not in said:
+            found[now] = one
+    return found
+
+
+def places_now(tx: Transaction, organization_id: str, config: Config) -> Places:
+    """What a configuration gives to whom, by the slugs and in the workspaces that there now are."""
+    members = tx.members
+    said = Configured.of(config).known_as(members.teams(organization_id), members.skills(organization_id))
+    return said.places(members.workspaces(organization_id))
 
 
 class Beginning(Struct, frozen=True):
@@ -131,18 +154,19 @@ def begin(tx: Transaction, config: Config, now: datetime) -> Beginning:
             config.organization.slug,
         )
     organization_id = tx.members.ensure_organization(config.organization.slug, config.organization.name, now)
-    kept, said = tx.ledger.setting(organization_id, REMEMBERED), Configured.of(config)
-    was = msgspec.json.decode(kept, type=Configured) if kept else None
-    teams = {team.slug: team for team in tx.members.teams(organization_id)}
-    skills = {skill.slug: skill for skill in tx.members.skills(organization_id)}
+    there = tx.members.teams(organization_id), tx.members.skills(organization_id)
+    kept, said = tx.ledger.setting(organization_id, REMEMBERED), Configured.of(config).known_as(*there)
+    was = msgspec.json.decode(kept, type=Configured).known_as(*there) if kept else None
+    teams = {team.slug: team for team in there[0]}
+    skills = {skill.slug: skill for skill in there[1]}
     named = _names(was.teams if was else None, said.teams, {slug: team.name for slug, team in teams.items()})
-    wanted = [Team(slug, name, teams[slug].color if slug in teams else "") for slug, name in named.items()]
+    wanted = [replace(teams.get(slug, Team(slug, name)), name=name) for slug, name in named.items()]
     if wanted != list(teams.values()):
         tx.members.save_teams(organization_id, wanted, now)
     named = _names(
         was.skills if was else None, said.skills, {slug: skill.name for slug, skill in skills.items()}
     )
-    known = [Skill(slug, name) for slug, name in named.items()]
+    known = [replace(skills.get(slug, Skill(slug, name)), name=name) for slug, name in named.items()]
     if known != list(skills.values()):
         tx.members.save_skills(organization_id, known, now)
     fresh = frozenset(said.teams) - frozenset(teams)

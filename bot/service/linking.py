@@ -27,7 +27,7 @@ from bot.domain.transition import Told
 from bot.message import words
 from bot.ports import ACCOUNT, LinkCode, Load, NoticeRow, Person, Transaction
 from bot.service import members
-from bot.service.configured import Configured, Places
+from bot.service.configured import Places, places_now
 from bot.service.deliveries import is_first
 from bot.service.presence import Step, moved, record
 
@@ -205,7 +205,7 @@ def _fit(asker: Agent, code: LinkCode, confirmer: Agent | None, person: Person) 
 
 def _places(tx: Transaction, house: House) -> Places:
     """What the configuration gives to whom."""
-    return Configured.of(house.config).places(tx.members.workspaces(house.organization_id))
+    return places_now(tx, house.organization_id, house.config)
 
 
 def _with_role(tx: Transaction, house: House, agent: Agent) -> Agent:

@@ -3,7 +3,7 @@
 Each function is one operation on one transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from bot.domain.facts import Facts, begin_again, new_agent
 from bot.domain.ids import new_id
 from bot.message import words
 from bot.ports import Person, Profile, Transaction
-from bot.service.configured import Configured
+from bot.service.configured import places_now
 from bot.service.deliveries import is_first
 
 About = Mapping[str, str | int | bool | None]
@@ -60,10 +60,11 @@ def enrol(
     actor: str,
     now: datetime,
     delivery: str = "",
+    shape: Callable[[Agent], Agent] = lambda agent: agent,
 ) -> tuple[Agent, Facts]:
     """Make somebody an agent, or answer the agent they are. A lead's enrolment brings a removed agent
     back; an agent's own does not (`dispatch` refuses it). A `delivery` that was here before changes
-    nothing."""
+    nothing. `shape`: what else a new one shall be."""
     known = tx.members.by_identity(workspace.id, profile.external_id)
     is_new = is_first(tx, organization_id, delivery, now)
     if known is not None:
@@ -72,12 +73,12 @@ def enrol(
             raise NotFound("That agent has no presence on record. Tell whoever runs Rollcall.")
         if not known.removed or not is_new:
             return known, facts
-        return _brought_back(tx, known, facts, workspace, profile, config, actor, now)
+        return _brought_back(tx, known, facts, workspace, profile, config, actor, now, shape)
     agent_id = new_id("agt", now)
     identity = identity_of(Person(workspace.id, workspace.platform, profile), now)
     zone = known_zone(profile.zone)
     agent = Agent(agent_id, organization_id, identity.name, zone, identities=(identity,))
-    agent = Configured.of(config).places(tx.members.workspaces(organization_id)).given(agent)
+    agent = shape(places_now(tx, organization_id, config).given(agent))
     facts = new_agent(agent_id, now)
     tx.members.add(agent, facts, now)
     announce(tx, agent, "agent.enrolled", actor, now)
@@ -93,6 +94,7 @@ def _brought_back(
     config: Config,
     actor: str,
     now: datetime,
+    shape: Callable[[Agent], Agent],
 ) -> tuple[Agent, Facts]:
     """A removed agent is one again: as the platform and the configuration now describe them, with
     nothing set."""
@@ -102,7 +104,7 @@ def _brought_back(
         if one.workspace_id == workspace.id and one.external_id == profile.external_id
     )
     agent = with_profile(replace(agent, removed=False), identity, profile)
-    agent = Configured.of(config).places(tx.members.workspaces(agent.organization_id)).given(agent)
+    agent = shape(places_now(tx, agent.organization_id, config).given(agent))
     tx.members.save(agent, now)
     begun = begin_again(facts, now)
     announce(tx, agent, "agent.enrolled", actor, now)
@@ -111,7 +113,7 @@ def _brought_back(
 
 def with_profile(agent: Agent, identity: Identity, profile: Profile) -> Agent:
     """The agent with what a platform now says of one of their identities. The first identity names
-    the agent; a zone set by hand stays."""
+    the agent; a name set by a program stays until they change theirs there, a zone set by hand stays."""
     name = words(profile.name) or identity.name
     renewed = replace(
         identity,
@@ -122,7 +124,8 @@ def with_profile(agent: Agent, identity: Identity, profile: Profile) -> Agent:
     )
     identities = tuple(renewed if other.id == identity.id else other for other in agent.identities)
     zone = agent.zone if agent.zone_by_hand else known_zone(profile.zone) or agent.zone
-    named = name if agent.identities[0].id == identity.id else agent.name
+    first = agent.identities[0].id == identity.id
+    named = name if first and name != identity.name else agent.name
     return replace(agent, identities=identities, zone=zone, name=named)
 
 
@@ -134,8 +137,13 @@ def save(
     kind: str = "agent.updated",
     said: About | None = None,
 ) -> Agent:
-    """Store an agent as changed, with its event and audit row, which say `said`."""
+    """Store an agent as changed, with its event and audit row, which say `said`, and `left`: the teams that
+    the agent is in no longer, so that who sees these teams alone learns of it."""
+    before = tx.members.agent(agent.id)
+    left = [slug for slug in before.teams if agent.removed or slug not in agent.teams] if before else []
     tx.members.save(agent, now)
+    if left and "team" not in (said or {}):
+        said = {**(said or {}), "left": " ".join(left)}
     announce(tx, agent, kind, actor, now, said)
     return agent
 

@@ -1,12 +1,15 @@
-"""Teams and skills as leads change them in chat, and who is in them.
+"""Teams and skills as leads change them in chat and programs over the API, and who is in them.
 
-Each function is one operation on one transaction.
+Each function is one operation on one transaction. `kind` is `team` or `skill`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from typing import Literal
 
-from bot.domain.agent import Agent, Skill, Team
+from msgspec.structs import replace
+
+from bot.domain.agent import Agent, Skill, Team, slug_among
 from bot.domain.errors import BadInput, NotFound
 from bot.domain.events import AuditEntry, Event
 from bot.domain.ids import new_id
@@ -15,9 +18,16 @@ from bot.message import words
 from bot.ports import Transaction
 from bot.service import members
 from bot.service.deliveries import is_first
+from bot.service.revision import refuse_stale
 
 LONGEST_NAME = 80
 """Characters, as in the configuration."""
+Kind = Literal["team", "skill"]
+CREATED = {"team": "team.created", "skill": "skill.created"}
+RENAMED = {"team": "team.renamed", "skill": "skill.renamed"}
+"""Under another name, or known by another slug."""
+ENDED = {"team": "team.ended", "skill": "skill.ended"}
+Listed = Team | Skill
 
 
 def name_of(typed: str, field: str) -> str:
@@ -33,84 +43,203 @@ def _shown(name: str) -> str:
 
 
 def _announce(
-    tx: Transaction, organization_id: str, kind: str, slug: str, name: str, actor: str, now: datetime
+    tx: Transaction, organization_id: str, kind: str, listed: Listed, actor: str, now: datetime, was: str = ""
 ) -> None:
-    about = {"slug": slug, "name": name}
-    tx.ledger.audit(AuditEntry(new_id("aud", now), organization_id, now, actor, kind, slug, about))
+    about = {"slug": listed.slug, "name": listed.name, **({"was": was} if was else {})}
+    tx.ledger.audit(AuditEntry(new_id("aud", now), organization_id, now, actor, kind, listed.slug, about))
     tx.ledger.events([Event(new_id("evt", now), organization_id, None, kind, now, about)])
 
 
-def create_team(
-    tx: Transaction, organization_id: str, typed: str, actor: str, now: datetime, delivery: str = ""
-) -> Team:
-    """A new team of that name. Its slug comes of the name; where nothing of it makes one, `team-1`, ….
-
-    Raises BadInput where a team of that slug or name is there already.
-    """
-    name = name_of(typed, "name")
-    teams = tx.members.teams(organization_id)
-    slug = slug_of(name) or _free("team", {team.slug for team in teams})
-    there = next((one for one in teams if one.slug == slug or one.name.casefold() == name.casefold()), None)
-    if not is_first(tx, organization_id, delivery, now) and there is not None:
-        return there
-    if there is not None:
-        raise BadInput(
-            f"There is a team `{there.slug}` already, called `{_shown(there.name)}`. Take another name.",
-            field="name",
-        )
-    team = Team(slug, name)
-    tx.members.save_team(organization_id, team, now)
-    _announce(tx, organization_id, "team.created", slug, name, actor, now)
-    return team
+def all_of(tx: Transaction, organization_id: str, kind: Kind) -> Sequence[Listed]:
+    """The teams, or the skills."""
+    return tx.members.teams(organization_id) if kind == "team" else tx.members.skills(organization_id)
 
 
-def _free(what: str, taken: set[str]) -> str:
-    return next(slug for number in range(1, len(taken) + 2) if (slug := f"{what}-{number}") not in taken)
+def known(there: Sequence[Listed], slugs: Collection[str], field: str) -> tuple[str, ...]:
+    """The slugs as they now are, in the order of the list, each once. `field`: `teams` or `skills`. Raises
+    BadInput for one that there is not."""
+    found = {slug: slug_among(there, slug) for slug in slugs}
+    for slug, present in found.items():
+        if present is None:
+            some = ", ".join(one.slug for one in there[:20]) or "none yet"
+            raise BadInput(f"There is no {field[:-1]} {words(slug, 40)}. Known: {some}.", field=field)
+    return tuple(one.slug for one in there if one.slug in found.values())
 
 
-def rename_team(
+def _save(tx: Transaction, organization_id: str, listed: Listed, now: datetime) -> None:
+    if isinstance(listed, Team):
+        tx.members.save_team(organization_id, listed, now)
+    else:
+        tx.members.save_skill(organization_id, listed, now)
+
+
+# --- the lists ---
+
+
+def _taken(listed: Sequence[Listed], slug: str, name: str) -> Listed | None:
+    """One that is, or was before, known by that slug, or has that name."""
+    return next(
+        (one for one in listed if slug in (one.slug, *one.aliases) or one.name.casefold() == name.casefold()),
+        None,
+    )
+
+
+def _refusal(kind: Kind, there: Listed, slug: str, *, new: bool, by_slug: bool) -> BadInput:
+    name, field = _shown(there.name), "slug" if by_slug else "name"
+    if slug in there.aliases:
+        sentence = f"`{slug}` was the slug of the {kind} `{there.slug}`, and still leads to it."
+    elif new or by_slug:
+        sentence = f"There is a {kind} `{there.slug}` already, called `{name}`."
+    else:
+        sentence = f"The {kind} `{there.slug}` is called `{name}`."
+    return BadInput(f"{sentence} Take another {field}.", field=field)
+
+
+def create(
     tx: Transaction,
     organization_id: str,
-    slug: str,
+    kind: Kind,
     typed: str,
     actor: str,
     now: datetime,
+    *,
+    slug: str = "",
+    color: str = "",
     delivery: str = "",
-) -> Team:
-    """The team under its new name; it keeps its slug, by which programs know it.
+) -> Listed:
+    """A new one of that name. Where no slug is given it comes of the name; where nothing of that makes one,
+    `team-1`, ….
 
-    Raises NotFound, and BadInput where another team has that name.
+    Raises BadInput where one of that slug or name is there already.
     """
     name = name_of(typed, "name")
-    teams = tx.members.teams(organization_id)
-    team = next((one for one in teams if one.slug == slug), None)
-    if team is None:
-        raise NotFound("That team is not there any more.")
-    if not is_first(tx, organization_id, delivery, now) or team.name == name:
-        return team
-    other = next((one for one in teams if one.name.casefold() == name.casefold() and one.slug != slug), None)
+    listed = all_of(tx, organization_id, kind)
+    given, slug = slug, slug or slug_of(name) or _free(kind, listed)
+    there = _taken(listed, slug, name)
+    if not is_first(tx, organization_id, delivery, now) and there is not None:
+        return there
+    if there is not None:
+        by_slug = bool(given) and there.name.casefold() != name.casefold()
+        raise _refusal(kind, there, slug, new=True, by_slug=by_slug)
+    made: Listed = Team(slug, name, color) if kind == "team" else Skill(slug, name)
+    tx.members.end_list(organization_id, made, now)  # nobody who was in one of that slug long ago
+    _save(tx, organization_id, made, now)
+    _announce(tx, organization_id, CREATED[kind], made, actor, now)
+    return made
+
+
+def _free(kind: Kind, listed: Sequence[Listed]) -> str:
+    taken = {slug for one in listed for slug in (one.slug, *one.aliases)}
+    return next(slug for number in range(1, len(taken) + 2) if (slug := f"{kind}-{number}") not in taken)
+
+
+def change(
+    tx: Transaction,
+    organization_id: str,
+    kind: Kind,
+    slug: str,
+    actor: str,
+    now: datetime,
+    *,
+    name: str | None = None,
+    new_slug: str | None = None,
+    color: str | None = None,
+    read: Collection[str] = (),
+    delivery: str = "",
+) -> Listed:
+    """Another name, slug or colour. A name leaves the slug alone, by which programs know it; a changed slug
+    goes on to work.
+
+    Raises NotFound, Stale (see `refuse_stale`), and BadInput where another one has that name or slug.
+    """
+    listed = all_of(tx, organization_id, kind)
+    present = slug_among(listed, slug)
+    old = next((one for one in listed if one.slug == present), None)
+    if old is None:
+        raise NotFound(f"There is no such {kind}, or not any more.")
+    refuse_stale(old, read)
+    changed: Listed = old if name is None else replace(old, name=name_of(name, "name"))
+    if isinstance(changed, Team) and color is not None:
+        changed = replace(changed, color=color)
+    if new_slug is not None and new_slug != old.slug:
+        former = tuple(one for one in (*old.aliases, old.slug) if one != new_slug)
+        changed = replace(changed, slug=new_slug, aliases=former)
+    if not is_first(tx, organization_id, delivery, now) or changed == old:
+        return old
+    moved = changed.slug != old.slug
+    other = _taken([one for one in listed if one is not old], changed.slug, changed.name)
     if other is not None:
-        raise BadInput(
-            f"The team `{other.slug}` is called `{_shown(other.name)}`. Take another name.", field="name"
-        )
-    renamed = Team(slug, name, team.color)
-    tx.members.save_team(organization_id, renamed, now)
-    _announce(tx, organization_id, "team.renamed", slug, name, actor, now)
-    return renamed
+        by_slug = moved and other.name.casefold() != changed.name.casefold()
+        raise _refusal(kind, other, changed.slug, new=False, by_slug=by_slug)
+    if moved:
+        tx.members.change_slug(organization_id, old, changed.slug)
+    _save(tx, organization_id, changed, now)
+    event = RENAMED[kind] if moved or changed.name != old.name else "team.updated"
+    _announce(tx, organization_id, event, changed, actor, now, old.slug if moved else "")
+    return changed
 
 
-def ensure_skill(tx: Transaction, organization_id: str, typed: str, actor: str, now: datetime) -> Skill:
+def end(
+    tx: Transaction,
+    organization_id: str,
+    kind: Kind,
+    slug: str,
+    actor: str,
+    now: datetime,
+    read: Collection[str] = (),
+) -> Listed:
+    """Archive one: nobody is in it any more. Raises NotFound and Stale."""
+    listed = all_of(tx, organization_id, kind)
+    present = slug_among(listed, slug)
+    old = next((one for one in listed if one.slug == present), None)
+    if old is None:
+        raise NotFound(f"There is no such {kind}, or not any more.")
+    refuse_stale(old, read)
+    tx.members.end_list(organization_id, old, now)
+    _announce(tx, organization_id, ENDED[kind], old, actor, now)
+    return old
+
+
+def ensure_skill(tx: Transaction, organization_id: str, typed: str, actor: str, now: datetime) -> Listed:
     """The skill of that name, made if it is new. Raises BadInput for no name."""
     name = name_of(typed, "skill")
-    skills = tx.members.skills(organization_id)
-    slug = slug_of(name)
-    for skill in skills:
-        if slug == skill.slug or name.casefold() == skill.name.casefold():
-            return skill
-    skill = Skill(slug or _free("skill", {one.slug for one in skills}), name)
-    tx.members.save_skill(organization_id, skill, now)
-    _announce(tx, organization_id, "skill.created", skill.slug, name, actor, now)
-    return skill
+    there = _taken(tx.members.skills(organization_id), slug_of(name), name)
+    return there or create(tx, organization_id, "skill", typed, actor, now)
+
+
+# --- who is in them ---
+
+
+def place(
+    tx: Transaction,
+    agent_id: str,
+    kind: Kind,
+    slug: str,
+    inside: bool,
+    actor: str,
+    now: datetime,
+    delivery: str = "",
+) -> Agent:
+    """Put somebody into a team or take them out; give them a skill or take it.
+
+    What is so already writes nothing. Raises NotFound for somebody unknown or removed, and for a slug that
+    no team or skill has or had.
+    """
+    agent = tx.members.agent(agent_id)
+    if agent is None or agent.removed:
+        raise NotFound("There is no such agent any more.")
+    listed = all_of(tx, agent.organization_id, kind)
+    order, present = [one.slug for one in listed], slug_among(listed, slug)
+    if present is None:
+        raise NotFound(f"There is no such {kind} any more.")
+
+    def placed(one: Agent) -> Agent:
+        has = {*(one.teams if kind == "team" else one.skills)} - {present} | ({present} if inside else set())
+        slugs = tuple(slug for slug in order if slug in has)
+        return replace(one, teams=slugs) if kind == "team" else replace(one, skills=slugs)
+
+    done = {"team": ("team.left", "team.joined"), "skill": ("skill.removed", "skill.added")}[kind][inside]
+    return alter(tx, agent_id, placed, done, {kind: present}, actor, now, delivery)
 
 
 def alter(

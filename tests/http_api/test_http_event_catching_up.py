@@ -13,7 +13,8 @@ from follower import Follower
 from http_house import House, house, spoken, where
 from storage_faults.stores import event
 
-from adapters.http import protocol, stream
+from adapters.http import protocol, recent, stream
+from adapters.http.documents import Sight
 from adapters.http.protocol import Protocol
 from bot.publishing import Page
 from bot.service import keys
@@ -34,9 +35,9 @@ async def test_what_the_database_has_and_nobody_was_handed_yet_comes_once() -> N
         await names(at, ann, 1, 2, 3)
         await server.publisher.publish()
         newest = await server.publisher.begin(2)
-        server.recent = stream.Recent()  # as a start finds it
+        server.recent = recent.Recent()  # as a start finds it
         server.recent.begin(newest[0][0] - 1)
-        server.recent.add([position for position, _ in newest], list(map(server._frame, newest)))
+        server.recent.add(newest, list(map(server._frame, newest)))
         at.core.changes.events_written = asyncio.Event()  # nobody is woken
         await names(at, ann, 4)
         async with await follower(at, "0") as one:
@@ -73,8 +74,10 @@ async def test_who_joins_in_the_middle_of_a_burst_is_told_each_once(
         tell, second = server._tell, Follower(at.server.address, await at.key("read"), last)
         joined = asyncio.Event()
 
-        async def slowly(said: bytes, listeners: Mapping[Protocol, object]) -> None:
-            await tell(said, listeners)
+        async def slowly(
+            said: bytes, listeners: Mapping[Protocol, object], some: Mapping[Sight, bytes]
+        ) -> None:
+            await tell(said, listeners, some)
             if not joined.is_set():
                 joined.set()
                 await second.__aenter__()
@@ -106,7 +109,7 @@ async def test_a_page_of_long_notes_does_not_wait_for_who_does_not_read() -> Non
         assert at.server.app.stream.recent.floor > 100
         for _ in range(50):
             await asyncio.sleep(0.002)
-        assert 0 < connection.transport.get_write_buffer_size() <= stream.PIECE + len(LONG.encode()) + 1000
+        assert 0 < connection.transport.get_write_buffer_size() <= recent.PIECE + len(LONG.encode()) + 1000
         slow.close()
 
 

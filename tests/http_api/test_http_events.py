@@ -10,6 +10,7 @@ from event_house import follower, names, positions
 from http_house import house
 from storage_faults.stores import event
 
+from adapters.http import recent as newest
 from adapters.http import stream
 from bot.ports import EVENTS_FORGOTTEN, EVENTS_MARK
 from storage import forgetting
@@ -53,8 +54,9 @@ async def test_who_comes_back_misses_nothing_while_writes_go_on(
     monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     """I12: hung up on again and again, in the middle of reading."""
+    monkeypatch.setattr(newest, "KEPT", kept)
     monkeypatch.setattr(stream, "KEPT", kept)
-    monkeypatch.setattr(stream, "PIECE", 700)
+    monkeypatch.setattr(newest, "PIECE", 700)
     async with house() as at:
         ann = await at.agent("Ann")
         begun = at.server.app.stream.publisher.head
@@ -112,6 +114,7 @@ async def test_a_page_that_is_ahead_of_the_stream_is_no_reason_for_reset() -> No
 async def test_who_was_away_for_too_long_is_told_reset_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """I12: what came behind their position was deleted."""
     monkeypatch.setattr(forgetting, "NEWEST_EVENTS", 2)
+    monkeypatch.setattr(newest, "KEPT", 2)
     monkeypatch.setattr(stream, "KEPT", 2)
     async with house() as at:
         ann = await at.agent("Ann")
@@ -140,18 +143,20 @@ async def test_who_was_away_for_too_long_is_told_reset_and_goes_on(monkeypatch: 
 
 def test_memory_has_everything_behind_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Positions have gaps: other organizations have theirs between."""
+    monkeypatch.setattr(newest, "KEPT", 3)
     monkeypatch.setattr(stream, "KEPT", 3)
-    recent = stream.Recent()
+    recent = newest.Recent()
     recent.begin(10)
     given: list[int] = []
     for position in range(12, 60, 2):
-        recent.add([position], [b"%d " % position])
+        recent.add([(position, event("org_1", "agt_1", position))], [b"%d " % position])
         given.append(position)
         for behind in range(recent.floor, position):
             frames, last = recent.behind(behind)
             wanted = [one for one in given if one > behind][: len(frames.split())]
             assert [int(one) for one in frames.split()] == wanted
             assert last == wanted[-1]
+            assert [one for one, _ in recent.events_behind(behind)] == wanted
         assert recent.behind(position) == (b"", position) == (b"", recent.head)
         assert recent.floor in [10, *given]
 

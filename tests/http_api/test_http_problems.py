@@ -53,7 +53,7 @@ async def test_an_unknown_address_is_a_problem(path: str, asked_only: House) -> 
     ("method", "path", "allowed"),
     [
         ("POST", "/v1/availability", "GET, HEAD, OPTIONS"),
-        ("DELETE", "/v1/agents", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/v1/agents", "GET, HEAD, OPTIONS, POST"),
         ("GET", "/v1/agents/x/external-ids/desk", "DELETE, OPTIONS, PUT"),
         ("POST", "/livez", "GET, HEAD, OPTIONS"),
         ("PUT", "/openapi.json", "GET, HEAD, OPTIONS"),

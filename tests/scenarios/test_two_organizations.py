@@ -114,6 +114,16 @@ class Route(NamedTuple):
     path: str
     body: bytes | None
 
+    def harm(self) -> tuple[int, int]:
+        """What ends something comes last, and of that an agent last of all."""
+        return ("GET", "PUT", "PATCH", "POST", "DELETE").index(self.method), -len(self.path)
+
+    @property
+    def unknown(self) -> tuple[int, ...]:
+        """404, where all that it names is there."""
+        named = set(re.findall(r"\{(\w+)\}", self.path))
+        return (404,) if named <= {"agent_id", "team", "system", "key"} else ()
+
     def at(self, **values: str) -> str:
         """Its address; a parameter that is not given has the first team's slug."""
         return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], values["slug"]), self.path)
@@ -150,11 +160,12 @@ def timeless(answer: httpx.Response) -> str:
 
 def query(route: Route, slug: str) -> str:
     """What a route is asked behind its address: for a team, or for all events that there are."""
-    return {
+    asked = {
         "/v1/agents": f"?team={slug}",
         "/v1/availability": f"?team={slug}",
         "/v1/events": "?after=&limit=500",
-    }.get(route.path, "")
+    }
+    return asked.get(route.path, "") if route.method == "GET" else ""
 
 
 async def test_no_route_tells_or_takes_anything_of_another_organization(tmp_path: Path, url: str) -> None:
@@ -169,10 +180,12 @@ async def test_no_route_tells_or_takes_anything_of_another_organization(tmp_path
         foreign = ids_of(theirs, "acme")
         assert maria["id"] not in foreign
         assert len(foreign) > 10
-        found = list(routes_of((await both.ask("", "GET", "/openapi.json")).json()))
+        found = sorted(routes_of((await both.ask("", "GET", "/openapi.json")).json()), key=Route.harm)
         assert len(found) > 12
         for route in found:
             for there, nowhere in ((olga["id"], NOBODY), ("ext:desk:77", "ext:desk:78")):
+                if "{" not in route.path and not query(route, "support"):
+                    break  # it names nothing
                 told, expected = [
                     await both.ask(
                         mine.key,
@@ -190,7 +203,7 @@ async def test_no_route_tells_or_takes_anything_of_another_organization(tmp_path
                     assert told.status_code == 404, route
             own = route.at(agent_id=maria["id"], slug="support", system="desk", key="tab")
             shown = await both.ask(mine.key, route.method, own + query(route, "support"), route.body)
-            assert shown.status_code not in (401, 403, 404), (route, shown.text)
+            assert shown.status_code not in (401, 403, *route.unknown), (route, shown.text)
             assert [one for one in foreign if one in shown.text] == [], route
             assert "olga" not in shown.text, route
         assert [await standing(theirs, name) for name in ("maria", "olga")] == before

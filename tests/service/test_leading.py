@@ -12,6 +12,7 @@ from bot.domain.facts import Seen
 from bot.domain.transition import Told
 from bot.message import Message
 from bot.ports import Command, Person, Profile
+from bot.service import teams
 from bot.told import told
 
 LONG = "customer-success-europe-middle-e"
@@ -310,3 +311,31 @@ def test_a_line_is_read_by_what_the_command_takes(line: str, name: str, argument
     known = ["billing-eu", "billing", LONG]
     found, given = read_line(f"presence {line}", names_on("slack"), known, ["german"], ["U2", "Tom"])
     assert (found, tuple(given.values())) == (name, arguments)
+
+
+async def test_a_slug_of_before_goes_on_to_work_in_commands() -> None:
+    """Lines and fields alike; the answer and what is stored say the one of now."""
+    team = await opened()
+    desk = team.desk
+
+    async def reslug(kind: teams.Kind, old: str, new: str) -> None:
+        await desk.lists.change(
+            lambda tx, now: teams.change(tx, desk.organization_id, kind, old, "test", now, new_slug=new)
+        )
+
+    await reslug("team", "support", "help")
+    await reslug("skill", "german", "deutsch")
+    assert team.row("Maria").agent.teams == ("help", "billing")
+    who = read(await team.type("U1", "/whosin support", name="Maria"))
+    assert "Maria" in who and "Tom" in who
+    assert "Maria" in read(await team.type("U1", "/whosin german", name="Maria"))
+    await team.type("U2", "/presence team leave support", name="Tom")
+    assert team.row("Tom").agent.teams == ()
+    await fill(team, "presence team join", {"team": "support", "agent": "U2"})
+    assert team.row("Tom").agent.teams == ("help",)
+    assert ("team.joined", {"team": "help"}) in await outbox(team)
+    taken = read(await team.type("U9", "/presence team create Support", **BOSS))
+    assert "support was the slug of the team help, and still leads to it." in taken
+    await team.type("U2", "/presence skill add german", name="Tom")
+    assert team.row("Tom").agent.skills == ("deutsch",), "no second skill of the name"
+    assert [skill.slug for skill in desk.skills] == ["deutsch"]
