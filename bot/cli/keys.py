@@ -1,0 +1,96 @@
+"""`rollcall key`: keys for programs."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.cli.frame import CONFIG, Failure, with_store
+
+if TYPE_CHECKING:
+    from bot.config import Config
+    from bot.ports import ApiKey, Transaction
+
+
+@click.group()
+def key() -> None:
+    """Keys for programs that use the API."""
+
+
+@key.command("create")
+@CONFIG
+@click.option("--name", required=True, help="What it is for, such as chatwoot.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["read", "presence", "route", "admin"]),
+    default=("read",),
+    show_default=True,
+    help="What it may do; repeat for more.",
+)
+@click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days.")
+def key_create(path: Path | None, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+    """Make a key and print it, alone, on standard output. It is shown this once."""
+    from bot.service import keys
+    from bot.service.configured import ORGANIZATION
+
+    lasts = timedelta(days=days) if days else None
+
+    def make(tx: "Transaction", config: "Config", now: datetime) -> str:
+        # A key may be made before the first start, which then finds this organization.
+        organization_id = tx.members.organization(ORGANIZATION) or tx.members.ensure_organization(
+            ORGANIZATION, config.organization.name, now
+        )
+        return keys.create(tx, organization_id, name, scopes, now, lasts)
+
+    click.echo(with_store(path, make))
+
+
+@key.command("list")
+@CONFIG
+def key_list(path: Path | None) -> None:
+    """All keys, without their secrets."""
+    from bot.service.configured import ORGANIZATION
+
+    def look(tx: "Transaction", config: "Config", now: datetime) -> list[str]:
+        organization_id = tx.members.organization(ORGANIZATION)
+        found = tx.ledger.keys(organization_id) if organization_id is not None else ()
+        return [_key_line(row, now) for row in found]
+
+    for line in with_store(path, look):
+        click.echo(line)
+
+
+def _key_line(row: "ApiKey", now: datetime) -> str:
+    state = "active"
+    if row.revoked_at is not None:
+        state = "revoked"
+    elif row.expires_at is not None:
+        state = f"{'expired' if now > row.expires_at else 'expires'} {row.expires_at:%Y-%m-%d}"
+    used = f"{row.last_used_at:%Y-%m-%d %H:%M}Z" if row.last_used_at else "never"
+    return f"{row.id}  {state}  {','.join(row.scopes)}  last used {used}  {row.name}"
+
+
+@key.command("revoke")
+@CONFIG
+@click.argument("key")
+def key_revoke(path: Path | None, key: str) -> None:
+    """Revoke a key at once. KEY is its id, as `key list` shows it, or the key itself."""
+    from bot.service import keys
+    from bot.service.configured import ORGANIZATION
+
+    key_id = keys.id_of(key)
+    if key_id is None:  # What was typed may hold a secret, so that it is not told.
+        raise Failure(
+            f"That is no key's id: {keys.ID_LENGTH} small letters and digits. `rollcall key list` shows them."
+        )
+
+    def end(tx: "Transaction", config: "Config", now: datetime) -> bool:
+        organization_id = tx.members.organization(ORGANIZATION)
+        return organization_id is not None and keys.revoke(tx, organization_id, key_id, now)
+
+    if not with_store(path, end):
+        raise Failure(f"There is no active key {key_id}. `rollcall key list` shows them.")
+    click.echo(f"Revoked {key_id}.")
