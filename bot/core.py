@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -13,7 +13,7 @@ from bot.changes import BATCH, Alter, Changes
 from bot.config import Config
 from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.errors import NotFound
-from bot.domain.events import AuditEntry
+from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Facts, Observation
 from bot.domain.ids import new_id
 from bot.domain.transition import Change, disconnect_identity, observe, remove
@@ -58,6 +58,8 @@ class Rollcall:
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
+        self.read_at = 0
+        """The position of the newest event when everybody was read: what came after it is read again."""
         self.ready = False
 
     @property
@@ -74,8 +76,6 @@ class Rollcall:
         self.organization_id = begun.organization_id
         self.changes.organization_id = self.organization_id
         organization_id = self.organization_id
-        known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
-        self.workspaces.update((workspace.id, workspace) for workspace in known)
         await self.read_lists()
         everyone = await self._everyone(begun, now)
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
@@ -90,16 +90,42 @@ class Rollcall:
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
 
     async def read_lists(self) -> None:
-        """The teams and skills as they now are."""
+        """The teams, skills and workspaces as they now are."""
         organization_id = self.organization_id
-        self.teams, self.skills = await self.store.read(
-            lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
+        self.teams, self.skills, known = await self.store.read(
+            lambda tx: (
+                tx.members.teams(organization_id),
+                tx.members.skills(organization_id),
+                tx.members.workspaces(organization_id),
+            )
         )
+        self.workspaces.update((workspace.id, workspace) for workspace in known)
+
+    async def read_again(self, events: Iterable[Event]) -> None:
+        """Take over what these events of agents, teams and skills tell of: another process may have written
+        them, as `rollcall apply` does. Raises Unavailable."""
+        told = [event for event in events if event.type.startswith(("agent.", "team.", "skill."))]
+        if not told:
+            return
+        await self.read_lists()
+        touched = list(dict.fromkeys(event.agent_id for event in told if event.agent_id is not None))
+        for agent_id in touched:
+            await self.changes.refresh(agent_id)
+        agents = filter(None, map(self.roster.agent, touched))
+        for workspace_id in {one.workspace_id for agent in agents for one in agent.identities}:
+            self.feeds.refit(workspace_id)
 
     async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
         """Everybody, with what has changed for them in the configuration since the last start, stored in
         transactions of a bearable size."""
-        everyone = await self.store.read(lambda tx: list(tx.members.everyone(self.organization_id)))
+        organization_id = self.organization_id
+        everyone, newest = await self.store.read(
+            lambda tx: (
+                list(tx.members.everyone(organization_id)),
+                tx.ledger.newest_events(organization_id, 1),
+            )
+        )
+        self.read_at = newest[-1][0] if newest else 0
         if begun.was == begun.said:
             return everyone
         known = list(self.workspaces.values())
@@ -112,6 +138,9 @@ class Rollcall:
             batch = moved[start : start + BATCH]
             await self.store.write(partial(members.save_all, batch, "operator", now))
         await self.store.write(lambda tx: configured.remember(tx, begun, now))
+        if moved:  # what was written here just now needs no reading
+            newest = await self.store.read(lambda tx: tx.ledger.newest_events(organization_id, 1))
+            self.read_at = newest[-1][0] if newest else 0
         return placed
 
     async def _tell_restored(self, now: datetime) -> None:

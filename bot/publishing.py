@@ -1,8 +1,8 @@
 """Events to whoever follows them: read in order once they are committed, and each handed on once.
 
-The outbox is the truth. A commit of this process wakes the publisher; what other processes write (keys, the
-command line) is found by looking again every second. Positions follow the order of commits, so whoever has
-everything up to a position misses nothing by going on behind it (I12).
+The outbox is the truth. A commit of this process wakes the publisher; what other processes write (`rollcall
+apply`) is found by looking again every second, and taken over before it is handed on. Positions follow the
+order of commits, so whoever has everything up to a position misses nothing by going on behind it (I12).
 """
 
 import asyncio
@@ -61,6 +61,7 @@ class Publisher:
             return mark, tx.ledger.newest_events(organization_id, newest)
 
         mark, found = await self._core.store.read(read)
+        await self._core.read_again(event for position, event in found if position > self._core.read_at)
         self._mark = mark or ""
         self.head = found[-1][0] if found else 0
         return found
@@ -98,6 +99,7 @@ class Publisher:
                 )
                 if not found:
                     return
+                await self._core.read_again(event for _, event in found)
                 self.head = found[-1][0]
                 await self._hand_on(found)
 

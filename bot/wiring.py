@@ -7,17 +7,21 @@ import asyncio
 import difflib
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import tzinfo
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from bot import beside
 from bot.config import Config, ConfigError
+from bot.core import Rollcall
 from bot.dispatch import Desk
 from bot.domain.errors import RollcallError, Unavailable
 from bot.notifier import Notifier
 from bot.ports import ChatPlatform, Clock, PlatformFactory, Store
+from bot.publishing import AT_ONCE, Publisher
 from bot.summaries import post_due
 
 if TYPE_CHECKING:
@@ -112,6 +116,10 @@ class Program:
             if self.config.http.enabled:
                 tasks.append(await self._serve_http())
                 tasks[0].add_done_callback(lambda http: end(_why_ended(http)))
+            else:  # with HTTP, its streams have one
+                publisher = Publisher(self.core, _to_nobody)
+                await publisher.begin(AT_ONCE)
+                tasks.append(asyncio.create_task(publisher.run(), name="events"))
             tasks += [
                 asyncio.create_task(self._supervise(platform), name=f"platform {name}")
                 for name, platform in self.platforms.items()
@@ -241,6 +249,10 @@ class Program:
             log.info("stopped")
 
 
+async def _to_nobody(events: object) -> None:
+    """Nobody follows the events where there is no HTTP; what they tell of is taken over all the same."""
+
+
 def _why_ended(task: asyncio.Task[None]) -> BaseException:
     problem = None if task.cancelled() else task.exception()
     return problem or EndedByItself(task.get_name())
@@ -292,21 +304,39 @@ def open_program(config: Config, clock: Clock | None = None) -> Program:
     return Program(config, store, clock or SystemClock(), claimed)
 
 
-def open_beside(config: Config) -> tuple[Store, Clock]:
+def open_beside(config: Config, *, make: bool = True) -> tuple[Store, Clock]:
     """The store and the clock for one operation beside a program that may be running on the database.
 
-    Only where there is none yet is a schema made. Raises RollcallError where the database can't be used.
+    Only where there is none yet is a schema made; without `make` an empty one in memory stands for it.
+    Raises RollcallError where the database can't be used.
     """
     from adapters.clock import SystemClock
-    from storage.database import current_revision, open_store, upgrade
+    from storage.database import current_revision, open_inline, open_store, upgrade
 
     url = config.database.url.get_secret_value()
     if current_revision(url) is None:
+        if not make:
+            return open_inline(), SystemClock()
         upgrade(url)
     return open_store(url, config.database.durability), SystemClock()
 
 
 # --- what the command line needs of adapters and storage ---
+
+
+async def seen_beside(config: Config, team: str | None, zone: tzinfo, *, as_json: bool) -> str:
+    """What a running program would say of who is there, as lines or as the API's JSON."""
+    store, clock = open_beside(config, make=False)
+    core = Rollcall(config, store, clock)
+    try:
+        seen = await beside.look(core, team)
+    finally:
+        await store.close()
+    if not as_json:
+        return "\n".join(beside.page(core, seen, zone))
+    from adapters.http.documents import agents_document
+
+    return agents_document(core, seen.rows, seen.as_of).decode()
 
 
 def upgrade_database(url: str) -> str | None:

@@ -312,3 +312,9 @@ def counts_of(core: Rollcall, now: datetime, team: str | None, skill: str | None
     """The agents of a team, with a skill, of both or in all, by presence."""
     pool = core.roster.pool(now, team, skill)
     return Counts(pool.available, pool.away, pool.offline)
+
+
+def agents_document(core: Rollcall, rows: Sequence[Row], now: datetime) -> bytes:
+    """All of them in one page, as `GET /v1/agents` answers."""
+    bodies = tuple(agent_body(core, row, core.roster.why_not(row.agent.id, now)) for row in rows)
+    return encode(AgentPage(bodies, None)).at(now)

@@ -51,17 +51,37 @@ def told(work: Callable[[], T]) -> T:
         raise Failure(problem.sentence) from None
 
 
-def with_store(path: Path | None, operation: Callable[["Transaction", "Config", datetime], T]) -> T:
+def with_store(
+    path: Path | None,
+    operation: Callable[["Transaction", "Config", datetime], T],
+    *,
+    looks: bool = False,
+    dry: bool = False,
+) -> T:
     """Run one operation on the configured database, which a running Rollcall may be using: nothing but
-    the operation is written, however little this configuration says."""
+    the operation is written, however little this configuration says. `looks`: it only reads. `dry`: what
+    it writes is undone."""
     config = load(path)
     from bot.wiring import open_beside
 
+    class Undone(Exception):
+        """Ends a transaction that shall not be kept."""
+
     async def work() -> T:
-        store, clock = open_beside(config)
+        store, clock = open_beside(config, make=not (looks or dry))
         now = clock.now()
+        answers: list[T] = []
+
+        def operate(tx: "Transaction") -> T:
+            answers.append(operation(tx, config, now))
+            if dry:
+                raise Undone
+            return answers[-1]
+
         try:
-            return await store.write(lambda tx: operation(tx, config, now))
+            return await (store.read if looks else store.write)(operate)
+        except Undone:
+            return answers[-1]
         finally:
             await store.close()
 

@@ -32,9 +32,10 @@ def _shown(name: str) -> str:
     return words(name, 40).replace("`", "")
 
 
-def _announce(
+def announce(
     tx: Transaction, organization_id: str, kind: str, slug: str, name: str, actor: str, now: datetime
 ) -> None:
+    """Tell the audit and other programs of a change of a team or skill."""
     about = {"slug": slug, "name": name}
     tx.ledger.audit(AuditEntry(new_id("aud", now), organization_id, now, actor, kind, slug, about))
     tx.ledger.events([Event(new_id("evt", now), organization_id, None, kind, now, about)])
@@ -60,7 +61,7 @@ def create_team(
         )
     team = Team(slug, name)
     tx.members.save_team(organization_id, team, now)
-    _announce(tx, organization_id, "team.created", slug, name, actor, now)
+    announce(tx, organization_id, "team.created", slug, name, actor, now)
     return team
 
 
@@ -95,7 +96,7 @@ def rename_team(
         )
     renamed = Team(slug, name, team.color)
     tx.members.save_team(organization_id, renamed, now)
-    _announce(tx, organization_id, "team.renamed", slug, name, actor, now)
+    announce(tx, organization_id, "team.renamed", slug, name, actor, now)
     return renamed
 
 
@@ -109,7 +110,7 @@ def ensure_skill(tx: Transaction, organization_id: str, typed: str, actor: str, 
             return skill
     skill = Skill(slug or _free("skill", {one.slug for one in skills}), name)
     tx.members.save_skill(organization_id, skill, now)
-    _announce(tx, organization_id, "skill.created", skill.slug, name, actor, now)
+    announce(tx, organization_id, "skill.created", skill.slug, name, actor, now)
     return skill
 
 
