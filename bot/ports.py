@@ -506,3 +506,19 @@ class ChatPlatform(Protocol):
 
 PlatformFactory = Callable[[Config, Core], ChatPlatform | None]
 """An entry point of the group `rollcall.platforms`; None where the platform is not configured."""
+
+
+# --- what `rollcall doctor` asks ------------------------------------------------------------------
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at: it is well, or `said` is the exact repair. Never holds a secret."""
+
+    name: str
+    """What was looked at, in a few words: `Slack scopes`."""
+    ok: bool
+    said: str
+
+
+Checks = Callable[[Config, Clock], Awaitable[Sequence[Finding]]]
+"""An entry point of the group `rollcall.checks`; nothing where its platform is not configured."""

@@ -7,16 +7,13 @@ import asyncio
 import difflib
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import tzinfo
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from bot import beside
 from bot.config import Config, ConfigError
-from bot.core import Rollcall
 from bot.dispatch import Desk
 from bot.domain.errors import RollcallError, Unavailable
 from bot.notifier import Notifier
@@ -322,21 +319,6 @@ def open_beside(config: Config, *, make: bool = True) -> tuple[Store, Clock]:
 
 
 # --- what the command line needs of adapters and storage ---
-
-
-async def seen_beside(config: Config, team: str | None, zone: tzinfo, *, as_json: bool) -> str:
-    """What a running program would say of who is there, as lines or as the API's JSON."""
-    store, clock = open_beside(config, make=False)
-    core = Rollcall(config, store, clock)
-    try:
-        seen = await beside.look(core, team)
-    finally:
-        await store.close()
-    if not as_json:
-        return "\n".join(beside.page(core, seen, zone))
-    from adapters.http.documents import agents_document
-
-    return agents_document(core, seen.rows, seen.as_of).decode()
 
 
 def upgrade_database(url: str) -> str | None:

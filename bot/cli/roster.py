@@ -24,7 +24,7 @@ def who(path: Path | None, team: str | None, as_json: bool) -> None:
     config = load(path)
     from zoneinfo import ZoneInfo
 
-    from bot.wiring import seen_beside
+    from bot.operations import seen_beside
 
     zone = ZoneInfo(config.organization.zone)
     click.echo(told(lambda: asyncio.run(seen_beside(config, team, zone, as_json=as_json))))

@@ -1,6 +1,6 @@
 """The configuration: what can be set, and how it is read."""
 
-from bot.config.reading import ConfigError, load_config, read_table
+from bot.config.reading import ConfigError, load_config, read_file, read_table
 from bot.config.tables import (
     Config,
     DatabaseTable,
@@ -34,5 +34,6 @@ __all__ = [
     "TeamTable",
     "Zone",
     "load_config",
+    "read_file",
     "read_table",
 ]

@@ -43,6 +43,14 @@ def load_config(path: Path | None, environment: Mapping[str, str] | None = None)
     `ROLLCALL_SLACK__BOT_TOKEN=…` sets `slack.bot_token`; `slack.bot_token_file = "/run/secrets/…"`
     reads it. Raises ConfigError, which names each fault and never shows a value.
     """
+    table = read_file(path)
+    _lay_over(table, os.environ if environment is None else environment)
+    _read_secret_files(table, path.parent if path else Path())
+    return read_table(Config, table)
+
+
+def read_file(path: Path | None) -> dict[str, Any]:
+    """A configuration file as TOML, unchecked; None: an empty one. Raises ConfigError."""
     table: dict[str, Any] = {}
     if path is not None:
         try:
@@ -56,9 +64,7 @@ def load_config(path: Path | None, environment: Mapping[str, str] | None = None)
             raise ConfigError(
                 f"The configuration file {path} can't be read: {type(problem).__name__}."
             ) from None
-    _lay_over(table, os.environ if environment is None else environment)
-    _read_secret_files(table, path.parent if path else Path())
-    return read_table(Config, table)
+    return table
 
 
 def read_table(model: type[T], table: Mapping[str, Any], name: str = "") -> T:

@@ -1,0 +1,82 @@
+"""What an operator's commands need of adapters and storage: joined here, as `wiring` joins the program.
+
+What is heavy is imported when it is used.
+"""
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from bot import beside, doctor
+from bot.config import Config, ConfigError, load_config, read_file
+from bot.core import Rollcall
+from bot.ports import Checks, Clock, Finding
+from bot.wiring import open_beside
+
+CHECKS = "rollcall.checks"
+"""What platforms from outside look at for `rollcall doctor`."""
+
+
+async def seen_beside(config: Config, team: str | None, zone: tzinfo, *, as_json: bool) -> str:
+    """What a running program would say of who is there, as lines or as the API's JSON."""
+    store, clock = open_beside(config, make=False)
+    core = Rollcall(config, store, clock)
+    try:
+        seen = await beside.look(core, team)
+    finally:
+        await store.close()
+    if not as_json:
+        return "\n".join(beside.page(core, seen, zone))
+    from adapters.http.documents import agents_document
+
+    return agents_document(core, seen.rows, seen.as_of).decode()
+
+
+async def examined(path: Path | None) -> list[Finding]:
+    """What `rollcall doctor` finds. Where the configuration can't be read, that alone."""
+    from adapters.asking import Unreachable, ask, in_thread
+    from adapters.clock import SystemClock
+    from adapters.discord.checks import checks as of_discord
+    from adapters.slack.checks import checks as of_slack
+    from storage.doctor import findings
+
+    try:
+        config = load_config(path)
+        table = read_file(path)
+    except ConfigError as problem:
+        told = problem.sentence.split("\n")
+        return [Finding("configuration", False, sentence) for sentence in told]
+    clock, url = SystemClock(), config.database.url.get_secret_value()
+
+    async def alive(address: str) -> bool:
+        try:
+            return bool((await ask("GET", address, clock, within=2.0)).body == {"live": True})
+        except Unreachable:
+            return False
+
+    async def machine() -> list[Finding]:
+        return [
+            *doctor.secret_files(path, table),
+            *doctor.zones(config),
+            *doctor.open_files(),
+            *doctor.leads(config),
+            *doctor.platforms(config),
+        ]
+
+    found = sorted(entry_points(group=CHECKS), key=lambda entry: entry.name)
+    parts: list[doctor.Part] = [
+        ("this machine", machine),
+        ("database", lambda: in_thread(lambda: list(findings(url)))),
+        ("port", lambda: doctor.port(config, alive)),
+        ("Slack", lambda: of_slack(config, clock)),
+        ("Discord", lambda: of_discord(config, clock)),
+        *((entry.name, partial(_outside, entry, config, clock)) for entry in found),
+    ]
+    return await doctor.examine(config, parts)
+
+
+async def _outside(entry: EntryPoint, config: Config, clock: Clock) -> Sequence[Finding]:
+    checks: Checks = entry.load()
+    return await checks(config, clock)
