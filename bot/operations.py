@@ -80,3 +80,20 @@ async def examined(path: Path | None) -> list[Finding]:
 async def _outside(entry: EntryPoint, config: Config, clock: Clock) -> Sequence[Finding]:
     checks: Checks = entry.load()
     return await checks(config, clock)
+
+
+def file_address(file: Path) -> str:
+    """The address of a SQLite file, as the configuration has it."""
+    from storage import address
+
+    return address.of_file(file)
+
+
+def check_address(url: str) -> None:
+    """Raises a refusal where that is no address of a database that outlives the program."""
+    from storage import address
+    from storage.sql import Engine
+
+    where = address.parse(url)
+    if where.engine is Engine.SQLITE and where.path == address.MEMORY:
+        raise address.outlived()

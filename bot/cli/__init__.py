@@ -2,7 +2,7 @@
 
 import click
 
-from bot.cli import database, doctor, keys, platforms, roster, running
+from bot.cli import database, doctor, init, keys, platforms, roster, running
 from bot.cli.running import serve
 
 __all__ = ["main", "serve"]
@@ -17,6 +17,7 @@ def main() -> None:
 for command in (
     running.run,
     running.demo,
+    init.init,
     doctor.doctor,
     roster.who,
     roster.export,

@@ -115,6 +115,7 @@ def _listed(name: str, value: str) -> Any:
 
 def _read_secret_files(table: dict[str, Any], beside: Path) -> None:
     """`slack.bot_token_file` and its like: only secrets are read from files."""
+    empty: list[str] = []
     for name, part in table.items():
         if not isinstance(part, dict):
             continue
@@ -127,12 +128,16 @@ def _read_secret_files(table: dict[str, Any], beside: Path) -> None:
             file = beside / str(part.pop(key))
             try:
                 part[wanted] = file.read_text(encoding="utf-8-sig").strip()
+                if not part[wanted]:
+                    empty.append(f"{name}.{key}: {file} is empty; put the secret into it.")
             except (
                 ValueError
             ):  # A path with a NUL, which has no place in a message, or a file that is no text.
                 raise ConfigError(f"{name}.{key}: there must be the path of a text file.") from None
             except OSError as problem:
                 raise ConfigError(f"{name}.{key}: {file} can't be read: {type(problem).__name__}.") from None
+    if empty:
+        raise ConfigError("\n".join(empty))
 
 
 def _told(problems: ValidationError, model: type[Table], name: str) -> list[str]:

@@ -140,6 +140,7 @@ async def test_each_fault_of_slack_has_its_repair(place: Place) -> None:
         assert token.startswith("Slack bot token: Slack refuses slack.bot_token (token_revoked).")
         assert "→ your app → OAuth & Permissions" in token
         slack.restore_token()
+        slack.world.tokens[slack.app_token].scopes.add("connections:write")
         bot.scopes |= {"users:read", "im:write"}
         slack.fail("auth.test", status=500)
         slack.fail("apps.connections.open", error="socket_mode_disabled")
