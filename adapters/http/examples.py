@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.http import presence_documents
+from adapters.http import audit_documents, presence_documents
 from adapters.http.documents import (
     AgentBody,
     AgentPage,
@@ -129,6 +129,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "teams": [{"slug": "support", "name": "Support", "routable": 1, "counts": _COUNTS}],
     },
     **presence_documents.EXAMPLES,
+    **audit_documents.EXAMPLES,
     Skills: {
         "as_of": _AT,
         "skills": [{"slug": "french", "name": "French", "routable": 1, "counts": _COUNTS}],

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from adapters.http import openapi
+from adapters.http.audit_routes import AuditRoutes
 from adapters.http.availability import known_skills, known_team
 from adapters.http.documents import (
     REASONS,
@@ -111,6 +112,7 @@ class Routes:
         get("/v1/skills", self.skills, Skills, "read", "All skills, with their numbers")
 
         self.presence.add(self._route)
+        AuditRoutes(self._core, self._find).add(self._route)
 
     def _route(
         self,

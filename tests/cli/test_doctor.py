@@ -6,21 +6,16 @@ import asyncio
 import json
 import re
 import resource
-import shutil
 import socket
-import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import psycopg
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
+from doctor_place import CANARY, Looked, Place, both
 from fakes.discord_server import FakeDiscord
-from fakes.slack import FakeSlack
 from whole_program import toml
 
 from adapters.clock import SystemClock
@@ -29,77 +24,11 @@ from bot.cli import main
 from bot.config import Config
 from bot.operations import examined
 from bot.ports import Clock, Finding
-from storage import doctor as of_database
-from storage.claim import claim
-from storage.database import ensure_schema
-
-CANARY = "canary0123456789"
-
-
-class Place:
-    """A folder with a configuration that `examined` reads."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.file = folder / "rollcall.toml"
-        self.config: dict[str, Any] = {
-            "database": {"url": f"sqlite:///{folder}/rollcall.sqlite3"},
-            "http": {"port": 0},
-            "platforms": {"console": {}},
-        }
-
-    async def look(self, **more: Any) -> Looked:
-        self.file.write_text(toml({**self.config, **more}))
-        self.file.chmod(0o600)
-        return Looked(await examined(self.file))
-
-    @property
-    def url(self) -> str:
-        return str(self.config["database"]["url"])
-
-
-class Looked(NamedTuple):
-    """What it found."""
-
-    findings: Sequence[Finding]
-
-    def broken(self) -> list[str]:
-        return [doctor.line(one).removeprefix("BROKEN: ") for one in self.findings if not one.ok]
-
-    def ok(self, name: str) -> str:
-        """What is said of something that is well."""
-        (found,) = (one for one in self.findings if one.name == name)
-        assert found.ok, found.said
-        return found.said
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
-
-
-@asynccontextmanager
-async def both() -> AsyncIterator[tuple[FakeSlack, FakeDiscord, dict[str, Any]]]:
-    """A Slack and a Discord with a server and a role, and the configuration for them."""
-    async with FakeSlack() as slack, FakeDiscord(f"fake.{CANARY}.token") as discord:
-        guild = discord.add_guild("Acme")
-        role = discord.add_role(guild, "Agents")
-        yield (
-            slack,
-            discord,
-            {
-                "slack": {
-                    "bot_token": slack.bot_token,
-                    "app_token": slack.app_token,
-                    "base_url": slack.base_url,
-                },
-                "discord": {
-                    "token": discord.token,
-                    "base_url": discord.base_url,
-                    "agent_roles": [str(role.id)],
-                },
-            },
-        )
 
 
 # --- platforms ---
@@ -246,102 +175,6 @@ async def test_a_platform_from_outside_offers_checks_of_its_own(
         "Matrix: sign in again: matrix-login",
         "b: it could not be looked at (RuntimeError). Tell us of it.",
     ]
-
-
-# --- the database ---
-
-
-async def test_a_database_to_come_is_well_and_stays_to_come(place: Place) -> None:
-    looked = await place.look()
-    assert looked.broken() == []
-    assert looked.ok("database") == "rollcall.sqlite3 is not there yet; the first start makes it"
-    assert sorted(one.name for one in place.folder.iterdir()) == ["rollcall.toml"]
-
-
-async def test_a_running_rollcall_is_seen_and_not_disturbed(place: Place) -> None:
-    ensure_schema(place.url)
-    looked = await place.look()
-    assert looked.ok("running") == "no Rollcall runs on this database"
-    assert looked.ok("schema")
-    held = claim(place.url)
-    looked = await place.look()
-    held.release()
-    assert looked.ok("running").startswith("a Rollcall runs on this database (process ")
-    assert looked.broken() == []
-
-
-async def test_each_fault_of_a_database_has_its_repair(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    place.config["database"] = {"url": f"sqlite:///{place.folder}/none/rollcall.sqlite3"}
-    (folder, *_) = (await place.look()).broken()
-    assert folder.endswith(f"Make it: mkdir -p {place.folder}/none")
-    place.config["database"] = {"url": "mysql://x"}
-    (address,) = (await place.look()).broken()
-    assert address.startswith("database: database.url must begin with sqlite:/// or postgresql://")
-    place.config["database"] = {"url": f"sqlite:///{place.folder}/rollcall.sqlite3"}
-    ensure_schema(place.url)
-    with closing(sqlite3.connect(place.folder / "rollcall.sqlite3")) as file:
-        file.execute("UPDATE alembic_version SET version_num = '0001'")
-        file.commit()
-    (old,) = (await place.look()).broken()
-    assert old.startswith("schema: it is at 0001, this program at ")
-    assert old.endswith("Back up, then run: rollcall db upgrade")
-    with closing(sqlite3.connect(place.folder / "rollcall.sqlite3")) as file:
-        file.execute("UPDATE alembic_version SET version_num = '9999'")
-        file.commit()
-    (new,) = (await place.look()).broken()
-    assert "made by a newer Rollcall" in new
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1_000_000))
-    space, _ = (await place.look()).broken()
-    assert space.startswith("disk space: only 1 MB free in ")
-    (place.folder / "rollcall.sqlite3").write_bytes(b"no database at all" * 100)
-    (damaged, *_) = (await place.look()).broken()
-    assert damaged.startswith("database: rollcall.sqlite3: it can't be read (DatabaseError)")
-
-
-@pytest.mark.parametrize(
-    ("version", "said"),
-    [
-        ((3, 37, 2), "3.37.2 is too old: Rollcall needs 3.38"),
-        ((3, 44, 6), "3.44.6"),
-        ((3, 44, 5), "3.44.5, whose WAL bug"),
-        ((3, 50, 7), "3.50.7"),
-        ((3, 51, 2), "3.51.2, whose WAL bug"),
-        ((3, 52, 0), "3.52.0"),
-    ],
-)
-def test_sqlite_is_named_with_its_bug(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], said: str
-) -> None:
-    """platforms.md: mended in 3.51.3, 3.50.7 and 3.44.6."""
-    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-    first = next(iter(of_database.findings(f"sqlite:///{tmp_path}/r.sqlite3")))
-    assert first.ok is (version >= (3, 38, 0))
-    assert first.said == said or (len(said) > 7 and first.said.startswith(said))
-
-
-async def test_postgresql_is_named_with_what_matters(place: Place, postgres_url: str) -> None:
-    ensure_schema(postgres_url)
-    place.config["database"] = {"url": postgres_url}
-    looked = await place.look()
-    assert looked.broken() == []
-    assert looked.ok("database").endswith("synchronous_commit = on")
-    assert looked.ok("connection") == "PostgreSQL itself, no pool before it"
-    assert looked.ok("running") == "no Rollcall runs on this database"
-    held = await asyncio.to_thread(claim, postgres_url)
-    assert (await place.look()).ok("running") == "a Rollcall runs on this database"
-    held.release()
-    name = postgres_url.partition("@/")[2].partition("?")[0]
-    with psycopg.connect(postgres_url, autocommit=True) as server:
-        server.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off'.encode())
-    (lossy,) = (await place.look()).broken()
-    assert "ALTER DATABASE … SET synchronous_commit = on" in lossy
-
-
-async def test_a_postgresql_that_is_away_is_told_without_its_password(place: Place) -> None:
-    place.config["database"] = {"url": f"postgresql://rollcall:{CANARY}@127.0.0.1:1/rollcall"}
-    (away,) = (await place.look()).broken()
-    assert away.startswith("database: The database can't be reached")
-    assert CANARY not in away
 
 
 # --- this machine ---

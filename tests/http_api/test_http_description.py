@@ -214,7 +214,7 @@ async def test_real_answers_have_the_fields_that_are_described() -> None:
         for (method, path), operation in operations(await description(at)).items():
             if method != "GET" or not path.startswith("/v1"):
                 continue
-            answer = await at.ask(address(path, ann.id))
+            answer = await at.ask(address(path, ann.id), scope=operation["security"][0]["key"][0])
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
             document = by_name[schema["allOf"][1]["$ref"].rpartition("/")[2]]
             body = answer.json()

@@ -2,92 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from msgspec.structs import replace
+from roster_house import FILE, LATER, NOW, SAM, House, Undone
 
-from bot.config import Config
-from bot.domain.agent import Agent, Identity, Role, Skill, Team
+from bot.domain.agent import Role
 from bot.domain.errors import BadInput
-from bot.domain.facts import CheckIn, Choice, Intent, Interval, Link, LinkState, Presence, new_agent
-from bot.message import words
-from bot.ports import Store, Transaction
+from bot.domain.facts import CheckIn, Choice, Intent, Interval, Link, LinkState, Presence
+from bot.ports import Transaction
 from bot.service import applying, configured
-from bot.service.roster_file import read, write
-from storage.database import open_inline
-
-NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-LATER = NOW + timedelta(minutes=5)
-FILE = """
-[[team]]
-slug = "support"
-name = "Support"
-[[team]]
-slug = "billing"
-name = "Billing"
-[[skill]]
-slug = "german"
-name = "German"
-[[agent]]
-name = "Alex"
-accounts = ["slack:T1:U1", "discord:9:1"]
-role = "lead"
-capacity = 3
-zone = "Europe/Berlin"
-zone_by_hand = true
-teams = ["billing"]
-skills = ["german"]
-external_ids = { chatwoot = "42" }
-[[agent]]
-name = "Sam"
-accounts = ["slack:T1:U2"]
-"""
-SAM = '[[agent]]\nname = "Sam"\naccounts = ["slack:T1:U2"]\n'
-
-
-class Undone(Exception):
-    """Ends a dry run."""
-
-
-class House:
-    """A store in memory, and files for it."""
-
-    def __init__(self, **config: Any) -> None:
-        self.store: Store = open_inline()
-        self.config = Config.model_validate(config)
-
-    async def apply(self, text: str, *, prune: bool = False, at: datetime = LATER) -> list[str]:
-        wanted = applying.Apply(read(text), prune, self.config)
-        return await self.store.write(lambda tx: applying.apply(tx, wanted, at))
-
-    async def exported(self) -> str:
-        def look(tx: Transaction) -> str:
-            owner = tx.members.organization("default") or ""
-            workspaces = {one.id: one for one in tx.members.workspaces(owner)}
-            agents = [agent for agent, _ in tx.members.everyone(owner)]
-            return write(tx.members.teams(owner), tx.members.skills(owner), agents, workspaces)[0]
-
-        return await self.store.read(look)
-
-    async def agents(self) -> dict[str, Agent]:
-        def look(tx: Transaction) -> dict[str, Agent]:
-            owner = tx.members.organization("default") or ""
-            return {agent.name: agent for agent, _ in tx.members.everyone(owner)}
-
-        return await self.store.read(look)
-
-    async def events(self, after: int = 0) -> list[tuple[str, str | None]]:
-        def look(tx: Transaction) -> list[tuple[str, str | None]]:
-            owner = tx.members.organization("default") or ""
-            return [(event.type, event.agent_id) for _, event in tx.ledger.events_after(owner, after, 1000)]
-
-        return await self.store.read(look)
+from bot.service.roster_file import read
 
 
 async def test_a_file_makes_teams_skills_and_agents() -> None:
@@ -336,76 +262,3 @@ async def test_a_name_that_another_team_keeps_is_refused() -> None:
     await house.apply(FILE)
     with pytest.raises(BadInput, match="billing and invoices would both be called Billing"):
         await house.apply('[[team]]\nslug = "invoices"\nname = "Billing"\n')
-
-
-# --- there and back ---
-
-NAMES = st.text(min_size=1, max_size=30).map(words).filter(bool)
-PLACES = [("slack", "T1"), ("slack", "E1:T2"), ("discord", "9"), ("matrix", "home server%")]
-TEAMS = [Team("support", "Support"), Team("billing-eu", "Abrechnung „EU“"), Team("t3", 'Tab\t"and" \\ line')]
-SKILLS = [Skill("german", "Deutsch"), Skill("refunds", "Refunds")]
-
-
-@st.composite
-def agents(draw: st.DrawFn) -> list[Agent]:
-    made = []
-    for number in range(draw(st.integers(0, 5))):
-        spaces = draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=3, unique=True))
-        accounts = tuple(
-            Identity(f"idn_{number}_{index}", f"{platform} {space}", platform, f"U:{number}", present=True)
-            for index, (platform, space) in enumerate(spaces)
-        )
-        zone = draw(st.sampled_from([None, "Europe/Berlin", "Asia/Tokyo"]))
-        systems = draw(st.lists(st.sampled_from(["desk", "chatwoot"]), unique=True))
-        made.append(
-            Agent(
-                f"agt_{number}",
-                "",
-                draw(NAMES),
-                zone,
-                zone is not None and draw(st.booleans()),
-                draw(st.sampled_from(list(Role))),
-                draw(st.integers(1, 100)),
-                tuple(team.slug for team in TEAMS if draw(st.booleans())),
-                tuple(skill.slug for skill in SKILLS if draw(st.booleans())),
-                removed=draw(st.sampled_from([False, False, False, True])),
-                identities=accounts,
-                externals=tuple((system, f"{number}") for system in sorted(systems)),
-            )
-        )
-    return made
-
-
-def filled(made: Sequence[Agent], tx: Transaction) -> None:
-    begun = configured.begin(tx, Config(), NOW)
-    configured.remember(tx, begun, NOW)
-    owner = begun.organization_id
-    spaces = {
-        f"{platform} {space}": tx.members.ensure_workspace(owner, platform, space, space, NOW).id
-        for platform, space in PLACES
-    }
-    tx.members.save_teams(owner, TEAMS, NOW)
-    tx.members.save_skills(owner, SKILLS, NOW)
-    for agent in made:
-        accounts = tuple(replace(one, workspace_id=spaces[one.workspace_id]) for one in agent.identities)
-        tx.members.add(
-            replace(agent, organization_id=owner, identities=accounts), new_agent(agent.id, NOW), NOW
-        )
-
-
-@given(agents())
-@settings(max_examples=60, deadline=None)
-def test_export_apply_and_export_again_are_equal(made: list[Agent]) -> None:
-    """On an empty database; and on the very same one nothing changes."""
-
-    async def there_and_back() -> None:
-        one, other = House(), House()
-        await one.store.write(lambda tx: filled(made, tx))
-        text = await one.exported()
-        assert await one.apply(text) == []
-        assert await one.events() == []
-        await other.apply(text)
-        assert await other.exported() == text
-        assert await other.apply(text, prune=True) == []
-
-    asyncio.run(there_and_back())
