@@ -249,14 +249,22 @@ def _events_behind() -> Statement:
 
 def _unaudited() -> Statement:
     """Changes of people and lists: event and audit are written together, and the audit is kept longer."""
+    of_nobody = event.c.agent_id.is_(None)  # teams and skills, of which there are few
+    of_an_agent = audit.c.subject == event.c.agent_id
+    queries = [_untold(of_nobody, of_nobody), _untold(event.c.agent_id.is_not(None), of_an_agent)]
+    return Statement(union_all(*queries))
+
+
+def _untold(which: ColumnElement[bool], same_one: ColumnElement[bool]) -> Select[Any]:
     same = and_(
         audit.c.organization_id == event.c.organization_id,
+        same_one,
         audit.c.at == event.c.at,
         audit.c.action == event.c.type,
     )
     kinds = or_(*(event.c.type.startswith(kind) for kind in AUDITED))
     found = select(event.c.id).select_from(event.outerjoin(audit, same))
-    return Statement(found.where(kinds, audit.c.id.is_(None)).order_by(event.c.position))
+    return found.where(kinds, which, audit.c.id.is_(None))
 
 
 def _summaries() -> Statement:
