@@ -17,7 +17,6 @@ from bot.message import Line, Moment, TimeStyle, words
 from bot.ports import Transaction
 from bot.replies import LABELS, platform_name, roster_line
 from bot.roster import Row
-from bot.service.configured import ORGANIZATION
 from bot.service.stored_feeds import stored_feeds
 
 
@@ -35,7 +34,7 @@ async def look(core: Rollcall, team: str | None = None) -> Seen:
     now = core.clock.now()
 
     def read(tx: Transaction) -> None:
-        organization_id = tx.members.organization(ORGANIZATION)
+        organization_id = tx.members.organization(core.config.organization.slug)
         if organization_id is None:  # never started
             return
         core.organization_id = organization_id

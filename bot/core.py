@@ -144,19 +144,18 @@ class Rollcall:
         return placed
 
     async def _tell_restored(self, now: datetime) -> None:
-        """The first start on a restored backup says so, in the log and in the audit."""
-
+        """The first start on a restored backup says so, in the log and in the audit of every organization:
+        positions are given a second time also in those that start later, or never."""
         source = await self.store.read(lambda tx: tx.ledger.setting("", RESTORED_FROM))
         if not source:
             return
 
         def noted(tx: Transaction) -> None:
-            entry = AuditEntry(
-                new_id("aud", now), self.organization_id, now, "operator", "database.restored", source
-            )
-            tx.ledger.audit(entry)
+            for one in tx.members.organizations():
+                entry = AuditEntry(new_id("aud", now), one, now, "operator", "database.restored", source)
+                tx.ledger.audit(entry)
+                tx.ledger.put_setting(one, EVENTS_MARK, f"{int(now.timestamp()):x}", now)
             tx.ledger.put_setting("", RESTORED_FROM, "", now)
-            tx.ledger.put_setting(self.organization_id, EVENTS_MARK, f"{int(now.timestamp()):x}", now)
 
         await self.store.write(noted)
         log.warning("this database was restored from %s: what happened after that backup is gone", source)
@@ -355,13 +354,13 @@ class Rollcall:
 
     async def identify_budget(self) -> int:
         """How many Discord identifies are left of 900 in 24 h."""
-        now = self._clock.now()
-        return IDENTIFIES_A_DAY - await self.store.write(lambda tx: tx.ledger.count_identify(now))
+        now, mine = self._clock.now(), self.organization_id
+        return IDENTIFIES_A_DAY - await self.store.write(lambda tx: tx.ledger.count_identify(mine, now))
 
     async def count_identify(self) -> None:
         """One more identify."""
-        now = self._clock.now()
-        await self.store.write(lambda tx: tx.ledger.add_identify(now))
+        now, mine = self._clock.now(), self.organization_id
+        await self.store.write(lambda tx: tx.ledger.add_identify(mine, now))
 
     async def put_load(self, load: Load) -> bool:
         """Units held elsewhere. False: a later report is already here."""

@@ -236,7 +236,13 @@ class Dispatcher:
             for feed in self._feeds.values()
             if feed.state is not FeedState.LIVE and feed.id in self.core.workspaces
         ]
-        return replies.who(rows, asked.arguments, title, lost, asked.now)
+        usual = self.core.config.presence.blind_trust
+        asking = [  # only where a round of asking takes its time
+            (feed, *self.core.roster.seen_on(feed.id))
+            for feed in self._feeds.values()
+            if feed.state is FeedState.LIVE and usual < feed.trust and asked.now <= feed.live_at + feed.trust
+        ]
+        return replies.who(rows, asked.arguments, title, lost, asking, asked.now)
 
     async def _me(self, asked: Asked) -> Message:
         agent = asked.needed

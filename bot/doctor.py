@@ -18,7 +18,7 @@ import msgspec
 
 from bot.config import Config
 from bot.config.reading import SECRETS
-from bot.logs import Redactor, secrets_of
+from bot.logs import Redactor
 from bot.ports import Finding
 
 WITHIN = 5.0
@@ -31,10 +31,10 @@ Part = tuple[str, Callable[[], Awaitable[Sequence[Finding]]]]
 """What a part is called where it ends without an answer, and the part."""
 
 
-async def examine(config: Config, parts: Sequence[Part]) -> list[Finding]:
+async def examine(secrets: Sequence[str], parts: Sequence[Part]) -> list[Finding]:
     """What all parts found, in their order; they look side by side. No secret is in what they say."""
     found = await asyncio.gather(*(_look(name, part) for name, part in parts))
-    redactor = Redactor(secrets_of(config))
+    redactor = Redactor(secrets)
     return [Finding(one.name, one.ok, str(redactor.clean(one.said))) for some in found for one in some]
 
 
@@ -63,20 +63,25 @@ def as_json(findings: Sequence[Finding]) -> str:
 # --- what needs nothing but this machine ---
 
 
-def secret_files(path: Path | None, table: Mapping[str, Any]) -> list[Finding]:
-    """Files with secrets in them are read by their owner alone. `table`: the file as it was read."""
-    if path is None:
-        return [Finding("configuration", True, "from the environment alone")]
-    holding = {path} if any(_kept(table, name) for name in SECRETS) else set()
-    for name, keys in SECRETS.items():
-        part = table.get(name)
-        if isinstance(part, dict):
-            holding |= {path.parent / str(part[f"{key}_file"]) for key in keys if f"{key}_file" in part}
+def secret_files(tables: Mapping[Path, Mapping[str, Any]]) -> list[Finding]:
+    """Files with secrets in them are read by their owner alone. `tables`: the configuration's files as they
+    were read."""
+    found = [Finding("configuration", True, f"{path} is whole") for path in tables]
+    holding: set[Path] = set()
+    for path, table in tables.items():
+        if any(_kept(table, name) for name in SECRETS):
+            holding.add(path)
+        for name, keys in SECRETS.items():
+            part = table.get(name)
+            if isinstance(part, dict):
+                holding |= {path.parent / str(part[f"{key}_file"]) for key in keys if f"{key}_file" in part}
     open_ones = [file for file in sorted(holding) if file.exists() and file.stat().st_mode & OPEN_TO_OTHERS]
-    found = [Finding("configuration", True, f"{path} is whole")]
-    return found + [
-        Finding("secrets", False, f"others than their owner may read {file}. Run: chmod 600 {file}")
-        for file in open_ones
+    return [
+        *(found or [Finding("configuration", True, "from the environment alone")]),
+        *(
+            Finding("secrets", False, f"others than their owner may read {file}. Run: chmod 600 {file}")
+            for file in open_ones
+        ),
     ]
 
 

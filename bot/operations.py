@@ -10,8 +10,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from bot import beside, doctor
-from bot.config import Config, ConfigError, load_config, read_file
+from bot.config import Config, ConfigError, load_configs, read_file
 from bot.core import Rollcall
+from bot.logs import secrets_of
 from bot.ports import Checks, Clock, Finding
 from bot.wiring import open_beside
 
@@ -34,21 +35,19 @@ async def seen_beside(config: Config, team: str | None, zone: tzinfo, *, as_json
     return agents_document(core, seen.rows, seen.as_of).decode()
 
 
-async def examined(path: Path | None) -> list[Finding]:
+async def examined(paths: Sequence[Path]) -> list[Finding]:
     """What `rollcall doctor` finds. Where the configuration can't be read, that alone."""
     from adapters.asking import Unreachable, ask, in_thread
     from adapters.clock import SystemClock
-    from adapters.discord.checks import checks as of_discord
-    from adapters.slack.checks import checks as of_slack
     from storage.doctor import findings
 
     try:
-        config = load_config(path)
-        table = read_file(path)
+        configs = load_configs(paths)
+        tables = [read_file(path) for path in paths]
     except ConfigError as problem:
-        told = problem.sentence.split("\n")
-        return [Finding("configuration", False, sentence) for sentence in told]
-    clock, url = SystemClock(), config.database.url.get_secret_value()
+        return [Finding("configuration", False, sentence) for sentence in problem.sentence.split("\n")]
+    clock, first = SystemClock(), configs[0]
+    url = first.database.url.get_secret_value()
 
     async def alive(address: str) -> bool:
         try:
@@ -58,23 +57,38 @@ async def examined(path: Path | None) -> list[Finding]:
 
     async def machine() -> list[Finding]:
         return [
-            *doctor.secret_files(path, table),
-            *doctor.zones(config),
+            *doctor.secret_files(dict(zip(paths, tables, strict=True))),
+            *doctor.zones(first),
             *doctor.open_files(),
-            *doctor.leads(config),
-            *doctor.platforms(config),
         ]
 
-    found = sorted(entry_points(group=CHECKS), key=lambda entry: entry.name)
     parts: list[doctor.Part] = [
         ("this machine", machine),
         ("database", lambda: in_thread(lambda: list(findings(url)))),
-        ("port", lambda: doctor.port(config, alive)),
-        ("Slack", lambda: of_slack(config, clock)),
-        ("Discord", lambda: of_discord(config, clock)),
-        *((entry.name, partial(_outside, entry, config, clock)) for entry in found),
+        ("port", lambda: doctor.port(first, alive)),
     ]
-    return await doctor.examine(config, parts)
+    for config in configs:
+        whose = f"{config.organization.slug}: " if len(configs) > 1 else ""
+        for name, checks in _all_checks():
+            parts.append((f"{whose}{name}", partial(_of, whose, checks, config, clock)))
+    return await doctor.examine([one for config in configs for one in secrets_of(config)], parts)
+
+
+def _all_checks() -> list[tuple[str, Checks]]:
+    from adapters.discord.checks import checks as of_discord
+    from adapters.slack.checks import checks as of_slack
+
+    async def of_people(config: Config, clock: Clock) -> Sequence[Finding]:
+        return [*doctor.leads(config), *doctor.platforms(config)]
+
+    found = sorted(entry_points(group=CHECKS), key=lambda entry: entry.name)
+    outside = [(entry.name, partial(_outside, entry)) for entry in found]
+    return [("leads", of_people), ("Slack", of_slack), ("Discord", of_discord), *outside]
+
+
+async def _of(whose: str, checks: Checks, config: Config, clock: Clock) -> Sequence[Finding]:
+    """With several organizations each finding says whose it is."""
+    return [Finding(whose + one.name, one.ok, one.said) for one in await checks(config, clock)]
 
 
 async def _outside(entry: EntryPoint, config: Config, clock: Clock) -> Sequence[Finding]:

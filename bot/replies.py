@@ -147,11 +147,13 @@ def who(
     rows: Sequence[Row],
     arguments: Mapping[str, str],
     title: str,
-    feeds: Sequence[tuple[Feed, str]],
+    lost: Sequence[tuple[Feed, str]],
+    asking: Sequence[tuple[Feed, int, int]],
     now: datetime,
 ) -> Message:
-    """The roster, grouped: the page of it that `arguments` ask for. `feeds`: those that are not live, with
-    their workspace's name."""
+    """The roster, grouped: the page of it that `arguments` ask for. `lost`: feeds that are not live, with
+    their workspace's name. `asking`: polled ones that began anew lately, with how many of how many were
+    seen since."""
     order = (Presence.AVAILABLE, Presence.AWAY, Presence.OFFLINE)
     grouped = sorted(rows, key=lambda row: order.index(row.verdict.presence))
     pages = max(1, -(-len(grouped) // PAGE))
@@ -166,7 +168,7 @@ def who(
         if group:
             sections.append(Section((Strong(f"{LABELS[presence]} ({counts[presence]})"),), group))
     lines: list[Line] = [(Strong(words(title)), summary)]
-    for feed, name in feeds:
+    for feed, name in lost:
         lines.append(
             (
                 f"{platform_name(feed.platform, first=True)} ({words(name, 40)}) has not been seen since ",
@@ -174,6 +176,11 @@ def who(
                 ". Who is there is unconfirmed.",
             )
         )
+    for feed, seen, there in asking:
+        if seen < there:
+            name = platform_name(feed.platform, first=True)
+            told = f"{name} was asked about {seen} of {there} so far; the others are shown as last seen."
+            lines.append((told,))
     buttons = [_refresh(arguments, page)]
     if page > 1:
         buttons.append(Button("Back", "who", _paged(arguments, page - 1)))

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.domain.agent import Agent, Identity
-from bot.domain.facts import Facts, Feed, Link, Policy, Presence
+from bot.domain.facts import Facts, Feed, FeedState, Link, Policy, Presence
 from bot.domain.pool import Pool
 from bot.domain.presence import TICK, Verdict, deadline, judge
 from bot.domain.routing import Reason, why_not_routable
@@ -269,6 +269,18 @@ class Roster:
     def on_feed(self, feed_id: str) -> list[str]:
         """Ids of the agents with an identity that is present in that workspace, each once."""
         return list(dict.fromkeys(self._by_identity.get(feed_id, {}).values()))
+
+    def seen_on(self, feed_id: str) -> tuple[int, int]:
+        """How many agents with an identity in that workspace were seen since its feed began, none while it
+        is not live, and how many there are. Looks at all of them: not for hot queries."""
+        feed, there = self.feeds.get(feed_id), self.on_feed(feed_id)
+        if feed is None or feed.state is not FeedState.LIVE:
+            return 0, len(there)
+
+        def seen(links: Iterable[Link]) -> bool:
+            return any(link.feed_id == feed_id and link.epoch == feed.epoch for link in links)
+
+        return sum(seen(self._entries[one].facts.links) for one in there), len(there)
 
     def linked(self, feed_id: str) -> list[str]:
         """Ids of the agents with a link of that feed. Looks at everybody: not for queries."""

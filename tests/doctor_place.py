@@ -33,7 +33,7 @@ class Place:
     async def look(self, **more: Any) -> Looked:
         self.file.write_text(toml({**self.config, **more}))
         self.file.chmod(0o600)
-        return Looked(await examined(self.file))
+        return Looked(await examined([self.file]))
 
     @property
     def url(self) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from bot.config import Config, ConfigError, load_config, read_table
 from bot.dispatch import Desk
-from bot.wiring import find_platforms
+from bot.house import find_platforms
 from storage.database import open_inline
 
 

@@ -102,7 +102,7 @@ class Feeds:
     async def sweep(self) -> None:
         """Ask for everybody, guild by guild, slowly: a connection may send 120 requests a minute."""
         for feed in list(self.by_guild.values()):
-            feed.ask_for_all()
+            feed.ask_for_all(len(self.by_guild))
             await self._core.clock.sleep(1.0)
 
     async def look_for_new(self) -> None:

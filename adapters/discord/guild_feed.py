@@ -29,6 +29,11 @@ AT_ONCE = 100
 BATCH = 500
 MOST_WAITING = 5_000
 """Sightings kept while the database can't be written; beyond that the feed begins anew."""
+ENOUGH_WAITING = 1_000
+"""With more than that to be stored nobody else is asked for."""
+UNHURRIED = 1.0
+"""Seconds between two requests of sweeps, in all guilds together: a connection may send 120 in a minute, and
+asking for everybody after a new session needs a hundred for 10,000 agents."""
 RETRY = 2.0
 
 
@@ -218,19 +223,20 @@ class GuildFeed:
         if new and self.stage is not Stage.DOWN:
             self._begin_asking(new)
 
-    def ask_for_all(self) -> None:
+    def ask_for_all(self, guilds: int = 1) -> None:
         """Ask for everybody tracked: who left, who is called otherwise now, what no event told. A guild that
-        has not answered the last time is not asked once more beside it."""
+        has not answered the last time is not asked once more beside it. `guilds`: how many share the
+        connection."""
         if self._sweeping is not None and not self._sweeping.done():
             self.ask_for_new()
         else:
             self._track()
             if self.stage is Stage.LIVE:
-                self._sweeping = self._begin_asking(list(self.watched))
+                self._sweeping = self._begin_asking(list(self.watched), UNHURRIED * guilds)
 
-    def _begin_asking(self, user_ids: Sequence[int]) -> asyncio.Task[None]:
+    def _begin_asking(self, user_ids: Sequence[int], pause: float = 0.0) -> asyncio.Task[None]:
         """Beside everything else: a guild that does not answer holds up nobody."""
-        task = asyncio.create_task(self._ask(user_ids), name=f"discord reconcile {self.guild.id}")
+        task = asyncio.create_task(self._ask(user_ids, pause), name=f"discord reconcile {self.guild.id}")
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
         return task
@@ -246,9 +252,9 @@ class GuildFeed:
             self._profiles.pop(before[user_id], None)
         return [user_id for user_id in self.watched if user_id not in before]
 
-    async def _ask(self, user_ids: Iterable[int]) -> None:
+    async def _ask(self, user_ids: Iterable[int], pause: float) -> None:
         """Raises nothing: what Discord does not answer is asked again, as long as the feed stands; where
-        we fail ourselves, the next sweep asks."""
+        we fail ourselves, the next sweep asks. `pause`: seconds between two requests."""
         beginning, rest = self._beginning, iter(user_ids)
         renewed: list[Profile] = []
         missing: list[int] = []
@@ -261,6 +267,12 @@ class GuildFeed:
                 profiles = [profile_of(one, self._roles) for one in members if one.id in self.watched]
                 renewed += [one for one in profiles if self._profiles.get(one.external_id) != one]
                 missing += sorted(set(chunk) - {member.id for member in members})
+                if len(self._steps) > ENOUGH_WAITING:
+                    await self.settled()
+                if pause:
+                    await self._core.clock.sleep(pause)
+                if beginning != self._beginning:
+                    return
             # Only now: whoever is seen does not wait until other people's names are written.
             await self._catch_up(renewed, missing, beginning)
         except Exception:

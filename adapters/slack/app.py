@@ -12,17 +12,17 @@ from tenacity import RetryCallState
 
 from adapters.slack.events import Events, Home
 from adapters.slack.incoming import Incoming
-from adapters.slack.manifest import SCOPES
+from adapters.slack.manifest import SCOPES, path_of
 from adapters.slack.people import Installation, NobodyThere, People
 from adapters.slack.polling import Poller, switch_off
 from adapters.slack.render import Rendered, render
 from adapters.slack.sending import Sending
-from adapters.slack.signed import PATH, SignedRequests
+from adapters.slack.signed import SignedRequests
 from adapters.slack.socket_mode import SocketMode
 from adapters.slack.troubles import Troubles, app_token_dead, bot_token_dead, scope_missing, unreachable
 from adapters.slack.web import SLACK, Refused, TokenDead, Web, library_logger
 from bot.commands import names_on
-from bot.config import SlackTable
+from bot.config import ONLY, SlackTable
 from bot.domain.agent import Identity, Workspace
 from bot.domain.errors import RollcallError
 from bot.message import Message
@@ -43,7 +43,8 @@ class SlackPlatform:
 
     name = "slack"
 
-    def __init__(self, table: SlackTable, core: Core) -> None:
+    def __init__(self, table: SlackTable, core: Core, slug: str = ONLY) -> None:
+        """`slug`: the organization's."""
         self._table = table
         self._core = core
         self._session: aiohttp.ClientSession | None = None
@@ -63,7 +64,7 @@ class SlackPlatform:
         self.mounts: Mapping[str, AsgiApp] = {}
         if table.mode == "http" and table.signing_secret is not None:
             secret = table.signing_secret.get_secret_value()
-            self.mounts = {PATH: SignedRequests(self._incoming.app, secret, core.clock)}
+            self.mounts = {path_of(slug): SignedRequests(self._incoming.app, secret, core.clock)}
 
     def _new_client(self, token: str | None) -> AsyncWebClient:
         address = (self._table.base_url or SLACK).rstrip("/") + "/"

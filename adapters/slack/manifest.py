@@ -3,12 +3,18 @@
 from typing import Any
 
 from bot.commands import BY_NAME, GROUP, TABLE, TOP, names_on
-from bot.config import Config
+from bot.config import ONLY, Config
 
 SCOPES = ("chat:write", "commands", "im:write", "users:read")
 EVENTS = ("app_uninstalled", "tokens_revoked", "user_change")
 GROUP_HELP = "Your presence, why somebody gets chats, time zone, sign off, help"
 HOST = "rollcall.example.com"
+PATH = "/slack/events"
+
+
+def path_of(slug: str) -> str:
+    """Where Slack reaches an organization's app: the slug is in it, unless it is that of an only one."""
+    return PATH if slug == ONLY else f"/slack/{slug}/events"
 
 
 def manifest(config: Config, host: str = HOST) -> dict[str, Any]:
@@ -18,7 +24,7 @@ def manifest(config: Config, host: str = HOST) -> dict[str, Any]:
     docs.slack.dev/reference/app-manifest.
     """
     sockets = config.slack is None or config.slack.mode == "socket"
-    url = f"https://{host}/slack/events"
+    url = f"https://{host}{path_of(config.organization.slug)}"
     request = {} if sockets else {"request_url": url}
     at = {} if sockets else {"url": url}
     names = names_on("slack", config.slack.names if config.slack else None)

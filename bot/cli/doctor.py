@@ -2,17 +2,18 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from bot.cli.frame import CONFIG
+from bot.cli.frame import CONFIGS
 
 
 @click.command()
-@CONFIG
+@CONFIGS
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
-def doctor(path: Path | None, as_json: bool) -> None:
+def doctor(paths: Sequence[Path], as_json: bool) -> None:
     """Look at configuration, tokens, intents, scopes, database, clock and zones: each ok, or the repair.
 
     The exit code is 1 if anything is to be repaired. It may run beside a running Rollcall.
@@ -21,7 +22,7 @@ def doctor(path: Path | None, as_json: bool) -> None:
     from bot.doctor import line
     from bot.operations import examined
 
-    findings = asyncio.run(examined(path))
+    findings = asyncio.run(examined(paths))
     click.echo(document(findings) if as_json else "\n".join(map(line, findings)))
     if not all(finding.ok for finding in findings):
         sys.exit(1)

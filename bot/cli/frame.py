@@ -1,7 +1,7 @@
 """What every command of the command line begins with: the configuration, the database, a refusal."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,19 @@ CONFIG = click.option(
 )
 
 
+CONFIGS = click.option(
+    "--config",
+    "paths",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    envvar="ROLLCALL_CONFIG",
+    help="The configuration file; repeat it for several organizations, the one with the database first.",
+)
+ORGANIZATION = click.option(
+    "--organization", "slug", help="With several configuration files: the slug of the one that is meant."
+)
+
+
 class Failure(click.ClickException):
     """A refusal, told in one sentence."""
 
@@ -34,11 +47,23 @@ class Failure(click.ClickException):
         click.echo(self.message, err=True)
 
 
-def load(path: Path | None) -> "Config":
-    """The configuration, or a refusal that names each fault."""
-    from bot.config import load_config
+def load(paths: Sequence[Path]) -> "tuple[Config, ...]":
+    """The configuration of each organization, or a refusal that names each fault."""
+    from bot.config import load_configs
 
-    return told(lambda: load_config(path))
+    return told(lambda: load_configs(paths))
+
+
+def load_one(paths: Sequence[Path], slug: str | None) -> "Config":
+    """The configuration of the organization that is meant."""
+    configs = load(paths)
+    there = {config.organization.slug: config for config in configs}
+    if slug is None and len(configs) == 1:
+        return configs[0]
+    if slug not in there:
+        wrong = "" if slug is None else f"{slug} is none of them. "
+        raise Failure(f"{wrong}Say whose it is: --organization {' or --organization '.join(there)}.")
+    return there[slug]
 
 
 def told(work: Callable[[], T]) -> T:
@@ -52,7 +77,7 @@ def told(work: Callable[[], T]) -> T:
 
 
 def with_store(
-    path: Path | None,
+    config: "Config",
     operation: Callable[["Transaction", "Config", datetime], T],
     *,
     looks: bool = False,
@@ -61,7 +86,6 @@ def with_store(
     """Run one operation on the configured database, which a running Rollcall may be using: nothing but
     the operation is written, however little this configuration says. `looks`: it only reads. `dry`: what
     it writes is undone."""
-    config = load(path)
     from bot.wiring import open_beside
 
     class Undone(Exception):

@@ -1,12 +1,13 @@
 """`rollcall key`: keys for programs."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.frame import CONFIG, Failure, with_store
+from bot.cli.frame import CONFIGS, ORGANIZATION, Failure, load_one, with_store
 
 if TYPE_CHECKING:
     from bot.config import Config
@@ -19,7 +20,8 @@ def key() -> None:
 
 
 @key.command("create")
-@CONFIG
+@CONFIGS
+@ORGANIZATION
 @click.option("--name", required=True, help="What it is for, such as chatwoot.")
 @click.option(
     "--scope",
@@ -31,35 +33,37 @@ def key() -> None:
     help="What it may do; repeat for more.",
 )
 @click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days.")
-def key_create(path: Path | None, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+def key_create(
+    paths: Sequence[Path], slug: str | None, name: str, scopes: tuple[str, ...], days: int | None
+) -> None:
     """Make a key and print it, alone, on standard output. It is shown this once."""
     from bot.service import keys
-    from bot.service.configured import ORGANIZATION
 
     lasts = timedelta(days=days) if days else None
 
     def make(tx: "Transaction", config: "Config", now: datetime) -> str:
         # A key may be made before the first start, which then finds this organization.
-        organization_id = tx.members.organization(ORGANIZATION) or tx.members.ensure_organization(
-            ORGANIZATION, config.organization.name, now
+        of = config.organization
+        organization_id = tx.members.organization(of.slug) or tx.members.ensure_organization(
+            of.slug, of.name, now
         )
         return keys.create(tx, organization_id, name, scopes, now, lasts)
 
-    click.echo(with_store(path, make))
+    click.echo(with_store(load_one(paths, slug), make))
 
 
 @key.command("list")
-@CONFIG
-def key_list(path: Path | None) -> None:
+@CONFIGS
+@ORGANIZATION
+def key_list(paths: Sequence[Path], slug: str | None) -> None:
     """All keys, without their secrets."""
-    from bot.service.configured import ORGANIZATION
 
     def look(tx: "Transaction", config: "Config", now: datetime) -> list[str]:
-        organization_id = tx.members.organization(ORGANIZATION)
+        organization_id = tx.members.organization(config.organization.slug)
         found = tx.ledger.keys(organization_id) if organization_id is not None else ()
         return [_key_line(row, now) for row in found]
 
-    for line in with_store(path, look):
+    for line in with_store(load_one(paths, slug), look):
         click.echo(line)
 
 
@@ -74,12 +78,12 @@ def _key_line(row: "ApiKey", now: datetime) -> str:
 
 
 @key.command("revoke")
-@CONFIG
+@CONFIGS
+@ORGANIZATION
 @click.argument("key")
-def key_revoke(path: Path | None, key: str) -> None:
+def key_revoke(paths: Sequence[Path], slug: str | None, key: str) -> None:
     """Revoke a key at once. KEY is its id, as `key list` shows it, or the key itself."""
     from bot.service import keys
-    from bot.service.configured import ORGANIZATION
 
     key_id = keys.id_of(key)
     if key_id is None:  # What was typed may hold a secret, so that it is not told.
@@ -88,9 +92,9 @@ def key_revoke(path: Path | None, key: str) -> None:
         )
 
     def end(tx: "Transaction", config: "Config", now: datetime) -> bool:
-        organization_id = tx.members.organization(ORGANIZATION)
+        organization_id = tx.members.organization(config.organization.slug)
         return organization_id is not None and keys.revoke(tx, organization_id, key_id, now)
 
-    if not with_store(path, end):
+    if not with_store(load_one(paths, slug), end):
         raise Failure(f"There is no active key {key_id}. `rollcall key list` shows them.")
     click.echo(f"Revoked {key_id}.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bot.cli.frame import CONFIG, Failure, load
+from bot.cli.frame import CONFIG, Failure, told
 
 
 @click.command("slack-manifest")
@@ -14,10 +14,11 @@ from bot.cli.frame import CONFIG, Failure, load
 @click.option("--host", default="", help="HTTP mode: the host name under which Slack reaches Rollcall.")
 def slack_manifest(path: Path | None, host: str) -> None:
     """Print the manifest to paste when you make the Slack app."""
-    from bot.config import Config
+    from bot.config import Config, load_config
     from bot.wiring import slack_manifest_of
 
-    config = load(path) if path or _configured_by_environment() else Config()
+    # Also one of several files, which says nothing of a database.
+    config = told(lambda: load_config(path)) if path or _configured_by_environment() else Config()
     click.echo(json.dumps(slack_manifest_of(config, host), indent=2, ensure_ascii=False))
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.frame import CONFIG, Failure, load, told, with_store
+from bot.cli.frame import CONFIGS, ORGANIZATION, Failure, load_one, told, with_store
 
 if TYPE_CHECKING:
     from bot.config import Config
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@CONFIG
+@CONFIGS
+@ORGANIZATION
 @click.argument("team", required=False)
 @click.option("--json", "as_json", is_flag=True, help="As GET /v1/agents answers it.")
-def who(path: Path | None, team: str | None, as_json: bool) -> None:
+def who(paths: Sequence[Path], slug: str | None, team: str | None, as_json: bool) -> None:
     """Who is Available, Away and Offline, everybody or one TEAM; read from the database."""
-    config = load(path)
+    config = load_one(paths, slug)
     from zoneinfo import ZoneInfo
 
     from bot.operations import seen_beside
@@ -31,14 +33,14 @@ def who(path: Path | None, team: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@CONFIG
-def export(path: Path | None) -> None:
+@CONFIGS
+@ORGANIZATION
+def export(paths: Sequence[Path], slug: str | None) -> None:
     """Print the roster as TOML: teams, skills, and agents with their accounts."""
-    from bot.service.configured import ORGANIZATION
     from bot.service.roster_file import write
 
     def look(tx: "Transaction", config: "Config", now: datetime) -> Any:
-        organization_id = tx.members.organization(ORGANIZATION)
+        organization_id = tx.members.organization(config.organization.slug)
         if organization_id is None:
             return write((), (), (), {})
         workspaces = {one.id: one for one in tx.members.workspaces(organization_id)}
@@ -47,7 +49,7 @@ def export(path: Path | None) -> None:
             tx.members.teams(organization_id), tx.members.skills(organization_id), agents, workspaces
         )
 
-    text, left_out = with_store(path, look, looks=True)
+    text, left_out = with_store(load_one(paths, slug), look, looks=True)
     click.echo(text, nl=False)
     for agent in left_out:
         click.echo(
@@ -56,11 +58,12 @@ def export(path: Path | None) -> None:
 
 
 @click.command()
-@CONFIG
+@CONFIGS
+@ORGANIZATION
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--dry-run", "dry", is_flag=True, help="Print what would change, and change nothing.")
 @click.option("--prune", is_flag=True, help="Remove agents, teams and skills that are not in the file.")
-def apply(path: Path | None, file: Path, dry: bool, prune: bool) -> None:
+def apply(paths: Sequence[Path], slug: str | None, file: Path, dry: bool, prune: bool) -> None:
     """Make the roster what a FILE says, as `export` prints one; - is standard input.
 
     A running Rollcall takes it over within a second or two. Whoever is not in the file stays as they are.
@@ -78,8 +81,9 @@ def apply(path: Path | None, file: Path, dry: bool, prune: bool) -> None:
     def make(tx: "Transaction", config: "Config", now: datetime) -> list[str]:
         return applying.apply(tx, applying.Apply(roster_file.read(text), prune, config), now)
 
+    config = load_one(paths, slug)
     try:
-        lines = with_store(path, make, dry=dry)
+        lines = with_store(config, make, dry=dry)
     except Failure as refusal:
         raise Failure(f"{refusal.message}\nNothing was changed.") from None
     for line in lines:

@@ -3,13 +3,13 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.frame import CONFIG, Failure, load
+from bot.cli.frame import CONFIGS, Failure, load
 
 if TYPE_CHECKING:
     from bot.config import Config
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@CONFIG
-def run(path: Path | None) -> None:
-    """Run the bot, the API and the summaries until stopped."""
-    config = load(path)
+@CONFIGS
+def run(paths: Sequence[Path]) -> None:
+    """Run the bot, the API and the summaries until stopped, for one organization or several."""
+    first, *further = load(paths)
     from bot.logs import secrets_of, set_up_logs
 
-    set_up_logs(config.log, secrets_of(config))
-    sys.exit(serve(config))
+    set_up_logs(first.log, [secret for config in (first, *further) for secret in secrets_of(config)])
+    sys.exit(serve(first, further=further))
 
 
 def serve(
@@ -33,8 +33,12 @@ def serve(
     started: Callable[["Program"], None] | None = None,
     seconds: float | None = None,
     clock: "Clock | None" = None,
+    further: "Sequence[Config]" = (),
 ) -> int:
-    """Run a configured program until SIGTERM, SIGINT or for so many seconds. Answers the exit code."""
+    """Run a configured program until SIGTERM, SIGINT or for so many seconds. Answers the exit code.
+
+    `further`: of more organizations, which share the first one's database, HTTP and log.
+    """
     from bot.domain.errors import RollcallError
     from bot.wiring import open_program
 
@@ -45,7 +49,7 @@ def serve(
             loop.add_signal_handler(name, stop.set)
         if seconds is not None:
             loop.call_later(seconds, stop.set)
-        await open_program(config, clock).run(stop, started)
+        await open_program(config, clock, further).run(stop, started)
 
     try:
         asyncio.run(until_stopped())

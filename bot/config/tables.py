@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from bot.config.values import (
     DISCORD_NAMES,
@@ -24,6 +24,9 @@ from bot.config.values import (
 )
 from bot.domain.facts import OnReturn, Policy, SlackAway
 
+ONLY = "default"
+"""The slug of an organization that is the only one."""
+
 
 class Table(BaseModel):
     """A table of the configuration: frozen, unknown keys refused, values never shown in errors."""
@@ -34,6 +37,8 @@ class Table(BaseModel):
 class OrganizationTable(Table):
     """`[organization]`"""
 
+    slug: Slug = ONLY
+    """By what it is known in the database: another slug is another organization."""
     name: Name = "My team"
     zone: Zone = "UTC"
     """Where nobody's own zone is known."""
@@ -221,6 +226,18 @@ class Config(Table):
     summary: tuple[SummaryTable, ...] = ()
     platforms: Mapping[str, Mapping[str, Any]] = {}
     """Tables of platforms from outside, checked by themselves."""
+    _file: str = PrivateAttr("")
+
+    @property
+    def file(self) -> str:
+        """How the file was called that it was read from; empty where there was none."""
+        return self._file
+
+    def read_from(self, file: str) -> Self:
+        """The same, known to be of that file."""
+        named = self.model_copy()
+        named._file = file
+        return named
 
     @model_validator(mode="after")
     def _names_are_known_once(self) -> Self:

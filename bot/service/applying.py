@@ -50,7 +50,7 @@ def apply(tx: Transaction, wanted: Apply, now: datetime) -> list[str]:
 
 def _organization(tx: Transaction, config: Config, now: datetime) -> str:
     """Before the first start: as that start would make it, so that it finds nothing to do over."""
-    organization_id = tx.members.organization(configured.ORGANIZATION)
+    organization_id = tx.members.organization(config.organization.slug)
     if organization_id is not None:
         kept = tx.ledger.setting(organization_id, configured.REMEMBERED)
         if kept or any(True for _ in tx.members.everyone(organization_id)):

@@ -210,7 +210,7 @@ async def test_secrets_that_others_can_read_are_told_with_the_command(place: Pla
         secret.chmod(0o600)
         assert (await place.look(discord={**config["discord"], "token_file": "discord"})).broken() == []
         place.file.chmod(0o644)
-        assert Looked(await examined(place.file)).broken() == [], "there is no secret in the file itself"
+        assert Looked(await examined([place.file])).broken() == [], "there is no secret in the file itself"
 
 
 async def test_a_lead_of_a_platform_that_is_not_there_is_told(place: Place) -> None:
