@@ -4,13 +4,11 @@ Nothing is written, and nobody is disturbed: facts are judged at now, feeds are 
 What it holds in memory alone (the newest heartbeats of consoles) is as it last stored it.
 """
 
-from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
 from msgspec import Struct
 
 from bot.core import Rollcall
-from bot.domain.agent import Agent
 from bot.domain.errors import NotFound
 from bot.domain.facts import FeedState, Presence
 from bot.message import Line, Moment, TimeStyle, words
@@ -41,7 +39,7 @@ async def look(core: Rollcall, team: str | None = None) -> Seen:
         core.teams, core.skills = tx.members.teams(organization_id), tx.members.skills(organization_id)
         core.workspaces.update((one.id, one) for one in tx.members.workspaces(organization_id))
         everyone = list(tx.members.everyone(organization_id))
-        feeds = stored_feeds(tx, organization_id, core.config, _agents(everyone), now)
+        feeds = stored_feeds(tx, organization_id, core.config, (agent for agent, _ in everyone), now)
         core.roster.load(everyone, feeds.values(), tx.presence.loads(organization_id, now), now)
 
     await core.store.read(read)
@@ -54,10 +52,6 @@ async def look(core: Rollcall, team: str | None = None) -> Seen:
             raise NotFound(f"There is no team {words(team, 40)}. There are: {there}.")
         title, slug = found[0].name, found[0].slug
     return Seen(title, core.roster.rows(now, slug), now)
-
-
-def _agents(everyone: Iterable[tuple[Agent, object]]) -> Iterable[Agent]:
-    return (agent for agent, _ in everyone)
 
 
 def page(core: Rollcall, seen: Seen, zone: tzinfo) -> list[str]:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from bot.config import Config
+from bot.config import Config, holds_password
 from bot.config.reading import SECRETS
 from bot.logs import Redactor
 from bot.ports import Finding
@@ -91,10 +91,7 @@ def _kept(table: Mapping[str, Any], name: str) -> bool:
     if not isinstance(part, dict):
         return False
     if name == "database":
-        return (
-            "@" in str(part.get("url", ""))
-            and ":" in str(part.get("url", "")).partition("://")[2].partition("@")[0]
-        )
+        return holds_password(str(part.get("url", "")))
     return any(key in part for key in SECRETS[name])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from bot.config import Config, ConfigError, read_table
+from bot.config import Config, ConfigError, holds_password, read_table
 from bot.domain.errors import BadInput
 
 SECRETS = "secrets"
@@ -89,7 +89,7 @@ def files(answers: Answers, config: Path, manifest: str) -> list[File]:
     """Everything to be written, the configuration last. `manifest`: of the Slack app, as JSON."""
     folder = config.parent
     found = []
-    secret_url = "@" in answers.database and ":" in answers.database.partition("://")[2].partition("@")[0]
+    secret_url = holds_password(answers.database)
     secrets = [*answers.slack, *answers.discord]
     if secret_url:
         secrets.append(Secret(DATABASE_URL.key, DATABASE_URL.called, typed=answers.database))

@@ -92,8 +92,7 @@ def init(path: Path, yes: bool, force: bool, **given: Any) -> None:
         if not roles and not yes:
             typed = ask("The id of the role whose holders are agents?", None, "", _numbers, "none")
             roles = tuple(typed.split())
-        for role in roles:
-            told(lambda role=role: _numbers(role))  # type: ignore[misc]
+        told(lambda: _numbers(" ".join(roles)))
     usual = file_address(path.absolute().parent / "rollcall.sqlite3")
     database = ask("Where shall the data be?", given["database"], usual, _database)
     port = int(ask("On which port shall the API listen?", given["port"], 8080, _as("http", "port")))

@@ -78,12 +78,10 @@ def apply(paths: Sequence[Path], slug: str | None, file: Path, dry: bool, prune:
     except ValueError:
         raise Failure(f"{file} is no text in UTF-8. Nothing was changed.") from None
 
-    def make(tx: "Transaction", config: "Config", now: datetime) -> list[str]:
-        return applying.apply(tx, applying.Apply(roster_file.read(text), prune, config), now)
-
     config = load_one(paths, slug)
     try:
-        lines = with_store(config, make, dry=dry)
+        wanted = applying.Apply(told(lambda: roster_file.read(text)), prune, config)
+        lines = with_store(config, lambda tx, _, now: applying.apply(tx, wanted, now), dry=dry)
     except Failure as refusal:
         raise Failure(f"{refusal.message}\nNothing was changed.") from None
     for line in lines:

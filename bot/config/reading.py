@@ -86,6 +86,11 @@ def _share(table: dict[str, Any], program: Config) -> None:
         table[name] = getattr(program, name)
 
 
+def holds_password(url: str) -> bool:
+    """Whether a database's address has a password in it, and so is a secret."""
+    return ":" in url.partition("://")[2].rpartition("@")[0]
+
+
 def read_table(model: type[T], table: Mapping[str, Any], name: str = "") -> T:
     """Check a table of the configuration; `name` is how it is called there. Platforms from outside
     read their own `[platforms.…]` by it. Raises ConfigError, which never shows a value."""

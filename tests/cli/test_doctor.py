@@ -258,3 +258,29 @@ def test_a_configuration_that_can_not_be_read_is_all_that_is_told(place: Place) 
         "BROKEN: configuration: http.hots is not a key; did you mean host?",
         "BROKEN: configuration: http.port: must be a whole number from 0 to 65535, such as 8080.",
     ]
+
+
+def test_with_several_organizations_each_finding_says_whose_it_is(tmp_path: Path) -> None:
+    """And a roster file is one organization's."""
+    first, second = tmp_path / "acme.toml", tmp_path / "zenith.toml"
+    first.write_text(toml({"organization": {"slug": "acme"}, **Place(tmp_path).config}))
+    second.write_text(toml({"organization": {"slug": "zenith", "leads": ["slack:T1:U1"]}}))
+    both_files = ["--config", str(first), "--config", str(second)]
+    run = CliRunner().invoke(main, ["doctor", *both_files])
+    assert run.exit_code == 1
+    assert [line for line in run.output.splitlines() if line.startswith("BROKEN: ")] == [
+        "BROKEN: zenith: leads: organization.leads names slack:T1:U1, but there is no [slack]. "
+        "Set it up, or take it out.",
+        "BROKEN: zenith: platforms: none is set up. Run: rollcall init",
+    ]
+    file = tmp_path / "roster.toml"
+    file.write_text('[[agent]]\nname = "A"\naccounts = ["slack:T1:U1"]\n')
+    refused = CliRunner().invoke(main, ["apply", str(file), *both_files])
+    assert refused.output == "Say whose it is: --organization acme or --organization zenith.\n"
+    done = CliRunner().invoke(main, ["apply", str(file), *both_files, "--organization", "zenith"])
+    assert done.output == "A (slack:T1:U1): enrolled\n"
+    for slug, count in (("acme", 0), ("zenith", 1)):
+        run = CliRunner().invoke(main, ["who", *both_files, "--organization", slug])
+        assert f"0 available, 0 away, {count} offline" in run.output
+        run = CliRunner().invoke(main, ["export", *both_files, "--organization", slug])
+        assert run.output.count("[[agent]]") == count
