@@ -100,7 +100,7 @@ class _Agents:
         }
         self._changes: list[_Change] = []
         self._gone: set[str] = set()
-        """Who is pruned."""
+        """Who is pruned. Nobody without an account, whom no file can name."""
 
     def find(self) -> None:
         """Whom each row is about, and what they become. Raises BadInput."""
@@ -115,7 +115,12 @@ class _Agents:
                 )
             self._changes.append(_Change(row, before, self._wished(row, before)))
         if self._wanted.prune:
-            self._gone = self._everyone.keys() - {change.after.id for change in self._changes}
+            named_ids = {change.after.id for change in self._changes}
+            self._gone = {
+                agent.id
+                for agent in self._everyone.values()
+                if agent.id not in named_ids and any(one.present for one in agent.identities)
+            }
 
     def _check(self, row: AgentRow) -> None:
         for what, slugs, known in (
