@@ -284,3 +284,11 @@ def test_with_several_organizations_each_finding_says_whose_it_is(tmp_path: Path
         assert f"0 available, 0 away, {count} offline" in run.output
         run = CliRunner().invoke(main, ["export", *both_files, "--organization", slug])
         assert run.output.count("[[agent]]") == count
+
+
+async def test_no_secret_is_told_whatever_a_check_says() -> None:
+    async def careless() -> Sequence[Finding]:
+        return [Finding("Matrix", False, f"{CANARY} was refused")]
+
+    (found,) = await doctor.examine([CANARY], [("Matrix", careless)])
+    assert found.said == "[secret] was refused"

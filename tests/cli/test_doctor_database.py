@@ -7,12 +7,15 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
 from doctor_place import CANARY, Place
 
 from storage import doctor as of_database
+from storage import postgres_connection
 from storage.claim import claim
 from storage.database import ensure_schema
 
@@ -113,3 +116,29 @@ async def test_a_postgresql_that_is_away_is_told_without_its_password(place: Pla
     (away,) = (await place.look()).broken()
     assert away.startswith("database: The database can't be reached")
     assert CANARY not in away
+
+
+async def test_a_pool_before_postgresql_is_named(
+    place: Place, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells a process of its own, and another one of the server answers."""
+
+    class Pooled:
+        def __init__(self, real: psycopg.Connection[Any]) -> None:
+            self._real = real
+            self.info = SimpleNamespace(server_version=real.info.server_version, backend_pid=1)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._real.close()
+
+    ensure_schema(postgres_url)
+    real = postgres_connection.connect
+    monkeypatch.setattr(postgres_connection, "connect", lambda conninfo: Pooled(real(conninfo)))
+    place.config["database"] = {"url": postgres_url}
+    assert (await place.look()).ok("connection").startswith("a pool stands before it: it must be in session")

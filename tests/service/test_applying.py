@@ -262,3 +262,11 @@ async def test_a_name_that_another_team_keeps_is_refused() -> None:
     await house.apply(FILE)
     with pytest.raises(BadInput, match="billing and invoices would both be called Billing"):
         await house.apply('[[team]]\nslug = "invoices"\nname = "Billing"\n')
+
+
+async def test_a_key_made_before_the_first_start_changes_nothing_of_that() -> None:
+    """The organization is there then, and nothing is remembered of its configuration."""
+    house = House(team=[{"slug": "night", "name": "Night", "everyone": True}])
+    await house.store.write(lambda tx: tx.members.ensure_organization("default", "Acme", NOW))
+    await house.apply(FILE)
+    assert (await house.agents())["Sam"].teams == ("night",)
