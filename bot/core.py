@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -13,13 +13,21 @@ from bot.changes import BATCH, Alter, Changes
 from bot.config import Config
 from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.errors import NotFound
-from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Facts, Observation
-from bot.domain.ids import new_id
+from bot.domain.hints import Hint, HintKind, OnHint
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
-from bot.ports import EVENTS_MARK, RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
+from bot.ports import (
+    RESTORED_FROM,
+    Clock,
+    HintSighting,
+    Load,
+    Profile,
+    Sighting,
+    Store,
+    Tracked,
+)
 from bot.roster import Roster
 from bot.service import configured, externals, members
 from bot.service.deliveries import is_first
@@ -46,7 +54,8 @@ class Rollcall:
         self.config = config
         self.store = store
         self._clock = clock
-        self.roster = Roster(config.presence.policy())
+        self.reasons = config.reasons()
+        self.roster = Roster(config.presence.policy(), self.reasons)
         self.policy = self.roster.policy
         self.changes = Changes(store, self.roster, clock)
         self.change = self.changes.one
@@ -101,20 +110,6 @@ class Rollcall:
         )
         self.workspaces.update((workspace.id, workspace) for workspace in known)
 
-    async def read_again(self, events: Iterable[Event]) -> None:
-        """Take over what these events of agents, teams and skills tell of: another process may have written
-        them, as `rollcall apply` does. Raises Unavailable."""
-        told = [event for event in events if event.type.startswith(("agent.", "team.", "skill."))]
-        if not told:
-            return
-        await self.read_lists()
-        touched = list(dict.fromkeys(event.agent_id for event in told if event.agent_id is not None))
-        for agent_id in touched:
-            await self.changes.refresh(agent_id)
-        agents = filter(None, map(self.roster.agent, touched))
-        for workspace_id in {one.workspace_id for agent in agents for one in agent.identities}:
-            self.feeds.refit(workspace_id)
-
     async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
         """Everybody, with what has changed for them in the configuration since the last start, stored in
         transactions of a bearable size."""
@@ -150,14 +145,7 @@ class Rollcall:
         if not source:
             return
 
-        def noted(tx: Transaction) -> None:
-            for one in tx.members.organizations():
-                entry = AuditEntry(new_id("aud", now), one, now, "operator", "database.restored", source)
-                tx.ledger.audit(entry)
-                tx.ledger.put_setting(one, EVENTS_MARK, f"{int(now.timestamp()):x}", now)
-            tx.ledger.put_setting("", RESTORED_FROM, "", now)
-
-        await self.store.write(noted)
+        await self.store.write(lambda tx: configured.tell_restored(tx, source, now))
         log.warning("this database was restored from %s: what happened after that backup is gone", source)
 
     async def tick(self) -> None:
@@ -231,6 +219,35 @@ class Rollcall:
         agent = self.roster.by_identity(workspace_id, external_id)
         return agent is not None and agent.id not in told
 
+    def hint(self, workspace_id: str, sightings: Sequence[HintSighting]) -> None:
+        """Hints as they are seen, in memory only. See `bot.ports.Core`."""
+        now = self._clock.now()
+        for seen in sightings:
+            known = self.roster.identity(workspace_id, seen.external_id)
+            if known is None or self.policy.on_hint(seen.kind) is OnHint.OFF:
+                continue
+            hint = None
+            if seen.holds:
+                old = self.roster.hint(workspace_id, seen.external_id, seen.kind)
+                standing = old.since if old is not None and old.holds(now) else now
+                hint = Hint(seen.kind, known[1].platform, seen.since or standing, seen.until_at)
+            self.roster.put_hint(workspace_id, seen.external_id, seen.kind, hint, now)
+
+    def hints_lost(self, workspace_id: str, kind: HintKind | None = None) -> None:
+        """Hints can't be seen there any more. See `bot.ports.Core`."""
+        now = self._clock.now()
+        for external_id in self.roster.hinting(workspace_id):
+            for one in HintKind:
+                if kind in (None, one):
+                    self.roster.put_hint(workspace_id, external_id, one, None, now)
+
+    def _forget_hints(self, identities: Sequence[Identity]) -> None:
+        """Nobody looks at these accounts any more."""
+        now = self._clock.now()
+        for identity in identities:
+            for kind in HintKind:
+                self.roster.put_hint(identity.workspace_id, identity.external_id, kind, None, now)
+
     def tracked(self, workspace_id: str) -> Sequence[Tracked]:
         """Identities there, the most important first: Available, then longest unseen."""
         now = self._clock.now()
@@ -299,6 +316,7 @@ class Rollcall:
             "agent.account_deleted" if deleted else "agent.left",
             alter=alter,
         )
+        self._forget_hints([identity])
 
     async def remove(
         self, agent: Agent, actor: str, delivery: str = "", alter: Alter = lambda stored: stored
@@ -317,6 +335,7 @@ class Rollcall:
             delivery,
             alter=lambda stored: replace(alter(stored), removed=True),
         )
+        self._forget_hints(agent.identities)
 
     async def enrol(self, workspace_id: str, profile: Profile, actor: str, delivery: str = "") -> Agent:
         """Make somebody an agent; whoever may decide that has been asked."""

@@ -33,7 +33,7 @@ async def test_it_says_what_the_running_program_says_and_writes_nothing() -> Non
         "  Maria · only billing",
         "",
         "Away (1)",
-        "  Bob · until 2026-11-23 09:30 · lunch",
+        "  Bob · until 2026-11-23 09:30 · Lunch",
     ]
     only = await beside.look(core, "billing")
     assert (only.title, [row.agent.name for row in only.rows]) == ("Billing", ["Maria"])
