@@ -15,6 +15,8 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+from msgspec.structs import replace
+
 from bot.domain.agent import Agent
 from bot.domain.errors import Conflict, NotFound, Unavailable
 from bot.domain.facts import Facts
@@ -119,6 +121,7 @@ class Changes:
         if alter is not None:
             agent = self._altered(tx, step.after.agent_id, alter)
             members.save(tx, agent, step.actor, now, step.action)
+            step = replace(step, action="")  # that is audited by now
         return service.record(tx, self.organization_id, step, now), agent
 
     def _altered(self, tx: Transaction, agent_id: str, alter: Alter) -> Agent:

@@ -198,6 +198,13 @@ TABLE: tuple[CommandSpec, ...] = (
         (Parameter("agent", Kind.AGENT, "Who", required=True),),
         "@agent",
     ),
+    CommandSpec(
+        "presence audit",
+        "Leads: who changed what, of everybody or of one agent",
+        Who.LEAD,
+        (Parameter("agent", Kind.AGENT, "Who; everybody if left out"),),
+        "[@agent]",
+    ),
     CommandSpec("presence help", "The commands, and how to say times", Who.ANYONE),
 )
 BY_NAME: Mapping[str, CommandSpec] = {spec.name: spec for spec in TABLE}

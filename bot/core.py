@@ -14,16 +14,13 @@ from bot.clock_watch import ClockWatch
 from bot.config import Config
 from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.errors import NotFound
-from bot.domain.events import AuditEntry
 from bot.domain.facts import Facts, Observation
 from bot.domain.hints import Hint, HintKind, OnHint
-from bot.domain.ids import new_id
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
 from bot.lists import Lists
 from bot.ports import (
-    EVENTS_MARK,
     RESTORED_FROM,
     Clock,
     HintSighting,
@@ -32,7 +29,6 @@ from bot.ports import (
     Sighting,
     Store,
     Tracked,
-    Transaction,
 )
 from bot.roster import Roster
 from bot.service import configured, externals, members
@@ -73,6 +69,8 @@ class Rollcall:
         self.clock_watch = ClockWatch(clock, self.changes, self.feeds, self.report)
         self.lists = Lists(store, clock, self.changes)
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
+        self.read_at = 0
+        """The position of the newest event when everybody was read: what came after it is read again."""
         self.ready = False
 
     @property
@@ -99,9 +97,7 @@ class Rollcall:
         self.organization_id = begun.organization_id
         self.changes.organization_id = self.organization_id
         organization_id = self.organization_id
-        known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
-        self.workspaces.update((workspace.id, workspace) for workspace in known)
-        await self.lists.read()
+        await self.read_lists()
         everyone = await self._everyone(begun, now)
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
@@ -115,10 +111,24 @@ class Rollcall:
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
 
+    async def read_lists(self) -> None:
+        """The teams, skills and workspaces as they now are."""
+        await self.lists.read()
+        organization_id = self.organization_id
+        known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
+        self.workspaces.update((workspace.id, workspace) for workspace in known)
+
     async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
         """Everybody, with what has changed for them in the configuration since the last start, stored in
         transactions of a bearable size."""
-        everyone = await self.store.read(lambda tx: list(tx.members.everyone(self.organization_id)))
+        organization_id = self.organization_id
+        everyone, newest = await self.store.read(
+            lambda tx: (
+                list(tx.members.everyone(organization_id)),
+                tx.ledger.newest_events(organization_id, 1),
+            )
+        )
+        self.read_at = newest[-1][0] if newest else 0
         if begun.was == begun.said:
             return everyone
         known = list(self.workspaces.values())
@@ -131,6 +141,9 @@ class Rollcall:
             batch = moved[start : start + BATCH]
             await self.store.write(partial(members.save_all, batch, "operator", now))
         await self.store.write(lambda tx: configured.remember(tx, begun, now))
+        if moved:  # what was written here just now needs no reading
+            newest = await self.store.read(lambda tx: tx.ledger.newest_events(organization_id, 1))
+            self.read_at = newest[-1][0] if newest else 0
         return placed
 
     async def _tell_restored(self, now: datetime) -> None:
@@ -140,14 +153,7 @@ class Rollcall:
         if not source:
             return
 
-        def noted(tx: Transaction) -> None:
-            for one in tx.members.organizations():
-                entry = AuditEntry(new_id("aud", now), one, now, "operator", "database.restored", source)
-                tx.ledger.audit(entry)
-                tx.ledger.put_setting(one, EVENTS_MARK, f"{int(now.timestamp()):x}", now)
-            tx.ledger.put_setting("", RESTORED_FROM, "", now)
-
-        await self.store.write(noted)
+        await self.store.write(lambda tx: configured.tell_restored(tx, source, now))
         log.warning("this database was restored from %s: what happened after that backup is gone", source)
 
     async def tick(self) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
-from bot import admission, consoles, explain, linking, reason_replies, replies
+from bot import admission, auditing, consoles, explain, linking, reason_replies, replies
 from bot.asked import Asked, actor_of, time_away
 from bot.commands import (
     BY_NAME,
@@ -65,6 +65,7 @@ class Dispatcher:
             "presence unlink": self._unlink,
             "presence enrol": self._enrol,
             "presence remove": self._remove,
+            "presence audit": self._audit,
             "presence help": self._help,
             **Leading(core).use_cases,
         }
@@ -328,6 +329,9 @@ class Dispatcher:
         agent = find_agent(self.core, workspace_id, named, exact=True)
         await self.core.remove(agent, actor_of(asked), asked.command.delivery)
         return replies.removed(agent.name)
+
+    async def _audit(self, asked: Asked) -> Message:
+        return await auditing.page(self.core, asked)
 
     async def _help(self, asked: Asked) -> Message:
         return replies.help_page(

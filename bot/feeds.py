@@ -17,12 +17,13 @@ from bot.changes import Changes
 from bot.config import Config
 from bot.domain.agent import Agent, Workspace
 from bot.domain.errors import Unavailable
-from bot.domain.facts import Facts, Feed, FeedState, SlackAway, with_end
+from bot.domain.facts import Facts, Feed, FeedState, with_end
 from bot.domain.presence import Feeds
 from bot.domain.set_back import feed_set_back
 from bot.domain.transition import Change, review, settle
 from bot.domain.transition import Step as Decision
 from bot.ports import Clock, Store, StoredFeed, Transaction
+from bot.service.stored_feeds import timed
 
 log = logging.getLogger("rollcall.feeds")
 
@@ -77,7 +78,8 @@ class FeedStates:
             if workspace is None:
                 continue
             lost = was.lost_at if was.state is not FeedState.LIVE else max(was.seen_at, was.live_at)
-            feed = self._timed(workspace, FeedState.DOWN, was.epoch, was.live_at, lost, agents.get(was.id, 0))
+            count = agents.get(was.id, 0)
+            feed = timed(self._config, workspace, FeedState.DOWN, was.epoch, was.live_at, lost, count)
             found.append(replace(feed, ended=was.ended))
         return found
 
@@ -97,37 +99,11 @@ class FeedStates:
             return chosen is not None and chosen.presence
         return platform in self._config.platforms
 
-    def _timed(
-        self,
-        workspace: Workspace,
-        state: FeedState,
-        epoch: int,
-        live_at: datetime,
-        lost_at: datetime,
-        agents: int,
-    ) -> Feed:
-        """A feed with the times it deserves: where it is polled, they follow from how many there are."""
-        table = self._config.presence
-        cycle, grace = timedelta(), table.console_grace
-        if workspace.platform == "discord":
-            grace = table.discord_grace
-        elif workspace.platform == "slack" and self._config.slack is not None:
-            cycle = timedelta(minutes=agents / self._config.slack.polls_per_minute)
-            grace = max(table.slack_grace, 2 * cycle)
-            if grace > table.slack_grace and table.slack_away is SlackAway.ABSENT:
-                log.warning(
-                    "slack_grace is lengthened to %.0f s: two polling cycles of %d agents",
-                    grace.total_seconds(),
-                    agents,
-                )
-        trust = max(table.blind_trust, 2 * cycle)
-        return Feed(workspace.id, workspace.platform, state, epoch, live_at, lost_at, grace, trust)
-
     def _now(
         self, workspace_id: str, state: FeedState, epoch: int, live_at: datetime, lost_at: datetime
     ) -> Feed:
         workspace, agents = self._workspaces[workspace_id], len(self._roster.on_feed(workspace_id))
-        feed = self._timed(workspace, state, epoch, live_at, lost_at, agents)
+        feed = timed(self._config, workspace, state, epoch, live_at, lost_at, agents)
         old = self._roster.feeds.get(workspace_id)
         return feed if old is None else replace(feed, ended=old.ended)
 

@@ -27,10 +27,11 @@ class Lists:
 
     async def read(self) -> None:
         """As they now are. Raises Unavailable."""
-        organization_id = self._changes.organization_id
-        self.teams, self.skills = await self._store.read(
-            lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
-        )
+        await self._store.read(lambda tx: self.take(tx, self._changes.organization_id))
+
+    def take(self, tx: Transaction, organization_id: str) -> None:
+        """As they are in this transaction."""
+        self.teams, self.skills = tx.members.teams(organization_id), tx.members.skills(organization_id)
 
     async def change(self, operation: Callable[[Transaction, datetime], T]) -> T:
         """Change them, and show them; also with whoever is in one whose slug changed. Raises what the

@@ -225,6 +225,16 @@ class Ledger(Protocol):
         ...
 
     def audit(self, entry: AuditEntry) -> None: ...
+    def newest_audit(self, organization_id: str, subject: str | None, limit: int) -> Sequence[AuditEntry]:
+        """Who did what, the newest first; of a subject, as of an agent, alone."""
+        ...
+
+    def audit_after(
+        self, organization_id: str, place: tuple[datetime, str] | None, subject: str | None, limit: int
+    ) -> Sequence[AuditEntry]:
+        """The same, the oldest first, behind the entry of that instant and id; None: from the oldest kept."""
+        ...
+
     def notice(self, notice: NoticeRow) -> None: ...
     def due_notices(self, organization_id: str, now: datetime, limit: int) -> Sequence[NoticeRow]:
         """Owed and due; claimed until `now` + 60 s so that no other process sends them too."""
@@ -560,3 +570,19 @@ class ChatPlatform(Protocol):
 
 PlatformFactory = Callable[[Config, Core], ChatPlatform | None]
 """An entry point of the group `rollcall.platforms`; None where the platform is not configured."""
+
+
+# --- what `rollcall doctor` asks ------------------------------------------------------------------
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at: it is well, or `said` is the exact repair. Never holds a secret."""
+
+    name: str
+    """What was looked at, in a few words: `Slack scopes`."""
+    ok: bool
+    said: str
+
+
+Checks = Callable[[Config, Clock], Awaitable[Sequence[Finding]]]
+"""An entry point of the group `rollcall.checks`; nothing where its platform is not configured."""

@@ -1,14 +1,14 @@
 """Events to whoever follows them: read in order once they are committed, and each handed on once.
 
-The outbox is the truth. A commit of this process wakes the publisher; what other processes write (keys, the
-command line) is found by looking again every second. Positions follow the order of commits, so whoever has
-everything up to a position misses nothing by going on behind it (I12).
+The outbox is the truth. A commit of this process wakes the publisher; what other processes write (`rollcall
+apply`) is found by looking again every second, and taken over before it is handed on. Positions follow the
+order of commits, so whoever has everything up to a position misses nothing by going on behind it (I12).
 """
 
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -61,6 +61,7 @@ class Publisher:
             return mark, tx.ledger.newest_events(organization_id, newest)
 
         mark, found = await self._core.store.read(read)
+        await self._take_over(event for position, event in found if position > self._core.read_at)
         self._mark = mark or ""
         self.head = found[-1][0] if found else 0
         return found
@@ -98,8 +99,24 @@ class Publisher:
                 )
                 if not found:
                     return
+                await self._take_over(event for _, event in found)
                 self.head = found[-1][0]
                 await self._hand_on(found)
+
+    async def _take_over(self, events: Iterable[Event]) -> None:
+        """Read again what these events of agents, teams and skills tell of: another process may have written
+        them. Raises Unavailable."""
+        told = [event for event in events if event.type.startswith(("agent.", "team.", "skill."))]
+        if not told:
+            return
+        core = self._core
+        await core.read_lists()
+        touched = list(dict.fromkeys(event.agent_id for event in told if event.agent_id is not None))
+        for agent_id in touched:
+            await core.changes.refresh(agent_id)
+        agents = filter(None, map(core.roster.agent, touched))
+        for workspace_id in {one.workspace_id for agent in agents for one in agent.identities}:
+            core.feeds.refit(workspace_id)
 
     async def page(self, after: int | None, limit: int) -> Page:
         """At most `limit` events behind a position; None: from the oldest kept. Raises Unavailable."""

@@ -169,7 +169,7 @@ def who(
     summary = "".join(f" · {counts[presence]} {LABELS[presence].lower()}" for presence in order)
     sections = []
     for presence in order:
-        group = tuple(_roster_line(row, now) for row in shown if row.verdict.presence is presence)
+        group = tuple(roster_line(row, now) for row in shown if row.verdict.presence is presence)
         if group:
             sections.append(Section((Strong(f"{LABELS[presence]} ({counts[presence]})"),), group))
     lines: list[Line] = [(Strong(words(title)), summary)]
@@ -240,7 +240,7 @@ def _paged(arguments: Mapping[str, str], page: int) -> tuple[tuple[str, str], ..
     return (*kept, ("page", str(page)))
 
 
-def _roster_line(row: Row, now: datetime) -> Line:
+def roster_line(row: Row, now: datetime) -> Line:
     """The name and what there is to know, with a dot between: spaces alone run together in Slack."""
     verdict, intent = row.verdict, row.facts.intent
     available = verdict.presence is Presence.AVAILABLE

@@ -14,6 +14,7 @@ from bot.dispatch import Desk
 from bot.domain.errors import RollcallError
 from bot.house import EndedByItself, House, refuse_same_paths
 from bot.ports import ChatPlatform, Clock, Store
+from bot.publishing import AT_ONCE, Publisher
 
 if TYPE_CHECKING:
     from adapters.http.server import HttpServer
@@ -86,6 +87,8 @@ class Program:
             if self.config.http.enabled:
                 tasks.append(await self._serve_http())
                 tasks[0].add_done_callback(lambda http: end(_why_ended(http)))
+            else:
+                tasks += [await self._take_over(house) for house in self.houses]
             for house in self.houses:
                 tasks += house.begin()
             tasks.append(asyncio.create_task(self._summaries(), name="summaries"))
@@ -111,6 +114,13 @@ class Program:
             if len(self.houses) > 1:
                 problem.sentence = f"{house.name}: {problem.sentence}"
             raise
+
+    async def _take_over(self, house: House) -> asyncio.Task[None]:
+        """What other processes change is read where nobody follows the events by HTTP, too."""
+        publisher = Publisher(house.core, _to_nobody)
+        await publisher.begin(AT_ONCE)
+        with house.logging():
+            return asyncio.create_task(publisher.run(), name="events")
 
     async def _serve_http(self) -> asyncio.Task[None]:
         from adapters.http.server import HttpServer
@@ -165,6 +175,10 @@ class Program:
         finally:
             await self.store.close()
             log.info("stopped")
+
+
+async def _to_nobody(events: object) -> None:
+    """Nobody follows the events where there is no HTTP; what they tell of is taken over all the same."""
 
 
 def _why_ended(task: asyncio.Task[None]) -> BaseException:
@@ -223,16 +237,19 @@ def open_program(config: Config, clock: Clock | None = None, further: Sequence[C
     return Program(config, store, clock or SystemClock(), claimed, further)
 
 
-def open_beside(config: Config) -> tuple[Store, Clock]:
+def open_beside(config: Config, *, make: bool = True) -> tuple[Store, Clock]:
     """The store and the clock for one operation beside a program that may be running on the database.
 
-    Only where there is none yet is a schema made. Raises RollcallError where the database can't be used.
+    Only where there is none yet is a schema made; without `make` an empty one in memory stands for it.
+    Raises RollcallError where the database can't be used.
     """
     from adapters.clock import SystemClock
-    from storage.database import current_revision, open_store, upgrade
+    from storage.database import current_revision, open_inline, open_store, upgrade
 
     url = config.database.url.get_secret_value()
     if current_revision(url) is None:
+        if not make:
+            return open_inline(), SystemClock()
         upgrade(url)
     return open_store(url, config.database.durability), SystemClock()
 

@@ -9,7 +9,7 @@ from sqlalchemy.types import BigInteger
 
 from bot.domain.events import AuditEntry, Event
 from bot.ports import ApiKey, NoticeRow
-from storage import forgetting, tables
+from storage import audit, forgetting, tables
 from storage.sql import (
     Record,
     Sql,
@@ -229,6 +229,16 @@ class LedgerRows:
             subject=entry.subject,
             data=_json(entry.data),
         )
+
+    def newest_audit(self, organization_id: str, subject: str | None, limit: int) -> Sequence[AuditEntry]:
+        """The newest first."""
+        return audit.newest(self._sql, organization_id, subject, limit)
+
+    def audit_after(
+        self, organization_id: str, place: tuple[datetime, str] | None, subject: str | None, limit: int
+    ) -> Sequence[AuditEntry]:
+        """The oldest first, behind an instant and id."""
+        return audit.after(self._sql, organization_id, place, subject, limit)
 
     def notice(self, notice: NoticeRow) -> None:
         """Owe an agent a direct message."""

@@ -321,7 +321,11 @@ class Event(Row, table=True):
 
 
 class Audit(Row, table=True):
-    __table_args__ = (Index("ix_audit_organization_id_at", "organization_id", "at"), CLUSTERED)
+    __table_args__ = (
+        Index("ix_audit_organization_id_at", "organization_id", "at"),
+        Index("ix_audit_organization_id_subject_at", "organization_id", "subject", "at"),
+        CLUSTERED,
+    )
     id: str = Field(primary_key=True, sa_type=Text)
     organization_id: str = Field(sa_type=Text)
     at: int = Field(sa_type=BigInteger)

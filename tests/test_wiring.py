@@ -17,6 +17,8 @@ from adapters.http.server import HttpServer
 from bot.config import Config
 from bot.domain.errors import RollcallError, Unavailable
 from bot.ports import EVENTS_MARK, Store
+from bot.service.applying import Apply, apply
+from bot.service.roster_file import read
 from bot.wiring import (
     Program,
     backup_database,
@@ -78,6 +80,28 @@ async def test_leaving_survives_what_fails_behind_answers(url: str, caplog: pyte
     assert await closes(program.store)
     assert seen
     assert "what goes on behind answers ended badly" in caplog.text
+
+
+@pytest.mark.parametrize("http", [False, True])
+async def test_what_the_command_line_changes_is_taken_over_without_a_restart(url: str, http: bool) -> None:
+    """Also where no HTTP runs, whose streams read the events else."""
+    config = Config.model_validate({"http": {"enabled": http, "port": 0}})
+    program, stop = Program(config, open_store(url), SystemClock()), asyncio.Event()
+    text = '[[skill]]\nslug = "german"\nname = "German"\n[[agent]]\nname = "A"\naccounts = ["slack:T1:U1"]\n'
+    wanted = Apply(read(text), False, config)
+    running = asyncio.create_task(program.run(stop))
+    async with asyncio.timeout(5):
+        while not (program.core.ready and program.http if http else program.core.ready):
+            await asyncio.sleep(0.01)
+        beside = open_store(url)
+        await beside.write(lambda tx: apply(tx, wanted, program.clock.now()))
+        await beside.close()
+        while not (len(program.core.roster) == 1 and program.core.skills):
+            await asyncio.sleep(0.01)
+    (agent,) = program.core.roster.everyone()
+    assert program.core.workspaces[agent.identities[0].workspace_id].external_id == "T1"
+    stop.set()
+    await running
 
 
 async def test_a_step_that_never_ends_does_not_keep_the_program(

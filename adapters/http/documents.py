@@ -387,3 +387,9 @@ def counts_within(
             return routable, Counts(tally[Presence.AVAILABLE], tally[Presence.AWAY], tally[Presence.OFFLINE])
         team = next(iter(sight))
     return core.roster.pool(now, team, skill).routable, counts_of(core, now, team, skill)
+
+
+def agents_document(core: Rollcall, rows: Sequence[Row], now: datetime) -> bytes:
+    """All of them in one page, as `GET /v1/agents` answers."""
+    bodies = tuple(agent_body(core, row, core.roster.why_not(row.agent.id, now)) for row in rows)
+    return encode(AgentPage(bodies, None)).at(now)

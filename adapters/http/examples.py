@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.http import key_documents, presence_documents, resource_documents
+from adapters.http import audit_documents, key_documents, presence_documents, resource_documents
 from adapters.http.documents import (
     AgentBody,
     AgentPage,
@@ -159,6 +159,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     **presence_documents.EXAMPLES,
     **resource_documents.EXAMPLES,
     **key_documents.EXAMPLES,
+    **audit_documents.EXAMPLES,
     Skills: {
         "as_of": _AT,
         "skills": [_listed("french", "French", None)],

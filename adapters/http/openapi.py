@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from adapters.http import key_documents, presence_documents, resource_documents
+from adapters.http import audit_documents, key_documents, presence_documents, resource_documents
 from adapters.http.availability import DEFAULT_LIMIT, MOST_AGENTS
 from adapters.http.availability import PATH as AVAILABILITY
 from adapters.http.documents import (
@@ -41,6 +41,7 @@ DOCUMENTS = (
     *presence_documents.DOCUMENTS,
     *resource_documents.DOCUMENTS,
     *key_documents.DOCUMENTS,
+    *audit_documents.DOCUMENTS,
 )
 VERSION = "1"
 REFERENCE = "#/components/schemas/{name}"

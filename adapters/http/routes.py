@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.http import openapi
 from adapters.http.access import Access
+from adapters.http.audit_routes import AuditRoutes
 from adapters.http.availability import known_skills, known_team
 from adapters.http.documents import (
     REASONS,
@@ -117,7 +118,8 @@ class Routes:
         get("/v1/teams", self.teams, Teams, "read", "All teams, with their numbers")
         get("/v1/skills", self.skills, Skills, "read", "All skills, with their numbers")
 
-        for routes in (self.presence, self._resources, self._keys):
+        audit = AuditRoutes(self._core, self._find)
+        for routes in (self.presence, self._resources, self._keys, audit):
             routes.add(self._route)
 
     def _route(

@@ -1,6 +1,6 @@
 """The configuration: what can be set, and how it is read."""
 
-from bot.config.reading import ConfigError, load_config, read_table
+from bot.config.reading import ConfigError, holds_password, load_config, read_file, read_table
 from bot.config.several import load_configs
 from bot.config.tables import (
     ONLY,
@@ -36,7 +36,9 @@ __all__ = [
     "Table",
     "TeamTable",
     "Zone",
+    "holds_password",
     "load_config",
     "load_configs",
+    "read_file",
     "read_table",
 ]

@@ -48,6 +48,17 @@ def load_config(
     reads it. `program`: whose database, HTTP and log this one shares, and so may not set. Raises
     ConfigError, which names each fault and never shows a value.
     """
+    table = read_file(path)
+    _lay_over(table, os.environ if environment is None else environment)
+    if program is not None:
+        _share(table, program)
+    _read_secret_files(table, path.parent if path else Path())
+    config = read_table(Config, table)
+    return config if path is None else config.read_from(str(path))
+
+
+def read_file(path: Path | None) -> dict[str, Any]:
+    """A configuration file as TOML, unchecked; None: an empty one. Raises ConfigError."""
     table: dict[str, Any] = {}
     if path is not None:
         try:
@@ -61,12 +72,7 @@ def load_config(
             raise ConfigError(
                 f"The configuration file {path} can't be read: {type(problem).__name__}."
             ) from None
-    _lay_over(table, os.environ if environment is None else environment)
-    if program is not None:
-        _share(table, program)
-    _read_secret_files(table, path.parent if path else Path())
-    config = read_table(Config, table)
-    return config if path is None else config.read_from(str(path))
+    return table
 
 
 def _share(table: dict[str, Any], program: Config) -> None:
@@ -78,6 +84,11 @@ def _share(table: dict[str, Any], program: Config) -> None:
                 "alone. Take it out here."
             )
         table[name] = getattr(program, name)
+
+
+def holds_password(url: str) -> bool:
+    """Whether a database's address has a password in it, and so is a secret."""
+    return ":" in url.partition("://")[2].rpartition("@")[0]
 
 
 def read_table(model: type[T], table: Mapping[str, Any], name: str = "") -> T:
@@ -128,6 +139,7 @@ def _listed(name: str, value: str) -> Any:
 
 def _read_secret_files(table: dict[str, Any], beside: Path) -> None:
     """`slack.bot_token_file` and its like: only secrets are read from files."""
+    empty: list[str] = []
     for name, part in table.items():
         if not isinstance(part, dict):
             continue
@@ -140,12 +152,16 @@ def _read_secret_files(table: dict[str, Any], beside: Path) -> None:
             file = beside / str(part.pop(key))
             try:
                 part[wanted] = file.read_text(encoding="utf-8-sig").strip()
+                if not part[wanted]:
+                    empty.append(f"{name}.{key}: {file} is empty; put the secret into it.")
             except (
                 ValueError
             ):  # A path with a NUL, which has no place in a message, or a file that is no text.
                 raise ConfigError(f"{name}.{key}: there must be the path of a text file.") from None
             except OSError as problem:
                 raise ConfigError(f"{name}.{key}: {file} can't be read: {type(problem).__name__}.") from None
+    if empty:
+        raise ConfigError("\n".join(empty))
 
 
 def _told(problems: ValidationError, model: type[Table], name: str) -> list[str]:

@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from bot.config import Config
 from bot.domain.agent import Agent, Role, Skill, Team, Workspace, slug_among
-from bot.ports import Transaction
+from bot.domain.events import AuditEntry
+from bot.domain.ids import new_id
+from bot.ports import EVENTS_MARK, RESTORED_FROM, Transaction
 
 log = logging.getLogger("rollcall.core")
 REMEMBERED = "configured"
@@ -200,3 +202,12 @@ def remember(tx: Transaction, begun: Beginning, now: datetime) -> None:
 def prepare(tx: Transaction, config: Config, now: datetime) -> str:
     """The organization as configured: its row, teams and skills. Answers its id."""
     return begin(tx, config, now).organization_id
+
+
+def tell_restored(tx: Transaction, source: str, now: datetime) -> None:
+    """Note in each organization that the database was restored from that backup, and that it is told."""
+    for one in tx.members.organizations():
+        entry = AuditEntry(new_id("aud", now), one, now, "operator", "database.restored", source)
+        tx.ledger.audit(entry)
+        tx.ledger.put_setting(one, EVENTS_MARK, f"{int(now.timestamp()):x}", now)
+    tx.ledger.put_setting("", RESTORED_FROM, "", now)

@@ -33,7 +33,7 @@ def name_agent(
     else:
         holder = tx.members.by_external(agent.organization_id, system, external_id)
         if holder is not None and holder.removed:
-            _take(tx, holder, system, actor, now)
+            take(tx, holder, system, actor, now)
         elif holder is not None and holder.id != agent.id:
             raise Conflict(
                 f"{words(external_id, 40)} in {system} is another agent already: {holder.id}. "
@@ -44,7 +44,7 @@ def name_agent(
     return members.save(tx, renewed, actor, now)
 
 
-def _take(tx: Transaction, holder: Agent, system: str, actor: str, now: datetime) -> None:
+def take(tx: Transaction, holder: Agent, system: str, actor: str, now: datetime) -> None:
     """Whoever was removed keeps no name that an agent needs."""
     left = tuple(named for named in holder.externals if named[0] != system)
     members.save(tx, replace(holder, externals=left), actor, now)

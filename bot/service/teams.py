@@ -42,9 +42,10 @@ def _shown(name: str) -> str:
     return words(name, 40).replace("`", "")
 
 
-def _announce(
+def announce(
     tx: Transaction, organization_id: str, kind: str, listed: Listed, actor: str, now: datetime, was: str = ""
 ) -> None:
+    """Tell the audit and other programs of a change of a team or skill. `was`: its slug of before."""
     about = {"slug": listed.slug, "name": listed.name, **({"was": was} if was else {})}
     tx.ledger.audit(AuditEntry(new_id("aud", now), organization_id, now, actor, kind, listed.slug, about))
     tx.ledger.events([Event(new_id("evt", now), organization_id, None, kind, now, about)])
@@ -124,7 +125,7 @@ def create(
     made: Listed = Team(slug, name, color) if kind == "team" else Skill(slug, name)
     tx.members.end_list(organization_id, made, now)  # nobody who was in one of that slug long ago
     _save(tx, organization_id, made, now)
-    _announce(tx, organization_id, CREATED[kind], made, actor, now)
+    announce(tx, organization_id, CREATED[kind], made, actor, now)
     return made
 
 
@@ -175,7 +176,7 @@ def change(
         tx.members.change_slug(organization_id, old, changed.slug)
     _save(tx, organization_id, changed, now)
     event = RENAMED[kind] if moved or changed.name != old.name else "team.updated"
-    _announce(tx, organization_id, event, changed, actor, now, old.slug if moved else "")
+    announce(tx, organization_id, event, changed, actor, now, old.slug if moved else "")
     return changed
 
 
@@ -196,7 +197,7 @@ def end(
         raise NotFound(f"There is no such {kind}, or not any more.")
     refuse_stale(old, read)
     tx.members.end_list(organization_id, old, now)
-    _announce(tx, organization_id, ENDED[kind], old, actor, now)
+    announce(tx, organization_id, ENDED[kind], old, actor, now)
     return old
 
 

@@ -25,10 +25,9 @@ EVERYTHING = {
     *("KEYS", "KEYS_OF", "FEEDS", "WORKSPACES"),
     *("EVERYONE", "IDENTITIES_OF_ALL", "EXTERNALS_OF_ALL", "TEAMS_OF_ALL", "SKILLS_OF_ALL"),
     *("OLDEST_EVENTS", "NEWEST_TO_FORGET", "NEWEST_EVENTS"),
-    "SESSIONS_OF_ALL",
+    *("SESSIONS_OF_ALL", "NEWEST_AUDIT"),
 }
-"""Statements that are there to read all an organization has, the last three in an index's order up to a
-limit."""
+"""Statements that are there to read all an organization has, some in an index's order up to a limit."""
 FEW = {"organization", "workspace", "team", "skill", "identify"}
 """Tables of a handful of rows; Discord allows a thousand identifies a day."""
 ROWS = 4000

@@ -36,6 +36,7 @@ class Rest:
             ("GET", "/gateway", self._get_gateway),
             ("GET", "/gateway/bot", self._get_gateway_bot),
             ("GET", "/users/@me", self._get_me),
+            ("GET", "/users/@me/guilds", self._get_my_guilds),
             ("GET", "/users/{user}", self._get_user),
             ("GET", "/applications/@me", self._get_application),
             ("GET", "/oauth2/applications/@me", self._get_application),
@@ -82,6 +83,10 @@ class Rest:
     async def _get_me(self, call: Call) -> Json:
         return self.bot.payload() | {"verified": True, "mfa_enabled": False, "email": None, "flags": 0}
 
+    async def _get_my_guilds(self, call: Call) -> list[Json]:
+        mine = [one for one in self.guilds.values() if one.has_bot]
+        return [{"id": str(one.id), "name": one.name} for one in mine][: int(call.query.get("limit", 200))]
+
     async def _get_user(self, call: Call, user: str) -> Json:
         if not user.isdigit() or int(user) not in self.users:
             raise Refused(404, 10013, "Unknown User")
@@ -97,7 +102,7 @@ class Rest:
             "bot_public": True,
             "bot_require_code_grant": False,
             "verify_key": "0" * 64,
-            "flags": 0,
+            "flags": 1 << 13 if self.gateway.allowed_intents & 1 << 8 else 0,
             "owner": self.bot.payload() | {"bot": False},
             "team": None,
             "bot": self.bot.payload(),

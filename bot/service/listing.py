@@ -1,0 +1,100 @@
+"""The teams and skills of a roster file, as `rollcall apply` makes them so."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bot.domain.agent import Skill, Team
+from bot.domain.errors import BadInput
+from bot.message import words
+from bot.ports import Transaction
+from bot.service import teams
+from bot.service.roster_file import Listed, RosterFile
+
+ACTOR = "operator"
+
+
+class Lists(Struct, frozen=True):
+    """The slugs of the teams and skills in their order, and those that were not there before."""
+
+    teams: Sequence[str]
+    skills: Sequence[str]
+    fresh_teams: frozenset[str]
+    fresh_skills: frozenset[str]
+
+
+def apply_lists(
+    tx: Transaction, organization_id: str, file: RosterFile, prune: bool, now: datetime, told: list[str]
+) -> Lists:
+    """Make the teams and skills what the file says; a line each into `told`. Raises BadInput."""
+    old_teams, old_skills = tx.members.teams(organization_id), tx.members.skills(organization_id)
+    _refuse_former(old_teams, file.team)
+    _refuse_former(old_skills, file.skill)
+    teams_before, skills_before = {one.slug: one for one in old_teams}, {one.slug: one for one in old_skills}
+    in_teams = _merged([(one.slug, one.name) for one in old_teams], file.team, prune)
+    in_skills = _merged([(one.slug, one.name) for one in old_skills], file.skill, prune)
+    made_teams = [
+        replace(teams_before.get(slug, Team(slug, name)), name=name) for slug, name in in_teams.items()
+    ]
+    made_skills = [
+        replace(skills_before.get(slug, Skill(slug, name)), name=name) for slug, name in in_skills.items()
+    ]
+    if made_teams != list(old_teams):
+        tx.members.save_teams(organization_id, made_teams, now)
+    if made_skills != list(old_skills):
+        tx.members.save_skills(organization_id, made_skills, now)
+    for what, old, new in (("team", teams_before, in_teams), ("skill", skills_before, in_skills)):
+        for kind, listed, line in _differences(what, old, new):
+            teams.announce(tx, organization_id, kind, listed, ACTOR, now)
+            told.append(line)
+        if list(old) != list(new) and {*old} == {*new}:
+            told.append(f"{what}s: in another order")
+    return Lists(
+        list(in_teams),
+        list(in_skills),
+        frozenset(in_teams) - frozenset(teams_before),
+        frozenset(in_skills) - frozenset(skills_before),
+    )
+
+
+def _refuse_former(there: Sequence[Team] | Sequence[Skill], rows: Sequence[Listed]) -> None:
+    """A slug of before leads to what has another one now, and can't be a second one's."""
+    for row in rows:
+        now = next((one.slug for one in there if row.slug in one.aliases), None)
+        if now is not None:
+            raise BadInput(f"slug: {row.slug} was the slug of {now}, and still leads to it. Write {now}.")
+
+
+def _merged(old: Sequence[tuple[str, str]], rows: Sequence[Listed], prune: bool) -> dict[str, str]:
+    """Slug → name: the file's in its order, then those it does not speak of. Raises BadInput where two
+    would be called the same."""
+    new = {row.slug: row.name for row in rows}
+    if not prune:
+        for slug, name in old:
+            new.setdefault(slug, name)
+    by_name: dict[str, str] = {}
+    for slug, name in new.items():
+        other = by_name.setdefault(name.casefold(), slug)
+        if other != slug:
+            raise BadInput(f"{slug} and {other} would both be called {words(name, 40)}. Take another name.")
+    return new
+
+
+def _differences(
+    what: str, old: Mapping[str, Team] | Mapping[str, Skill], new: Mapping[str, str]
+) -> list[tuple[str, Team | Skill, str]]:
+    """Kind of the event, what it is about, and the line."""
+    made = Team if what == "team" else Skill
+    found: list[tuple[str, Team | Skill, str]] = []
+    for slug, name in new.items():
+        before = old.get(slug)
+        if before is None:
+            line = f"{what} {slug}: new, called {words(name)}"
+            found.append((f"{what}.created", made(slug, name), line))
+        elif before.name != name:
+            line = f"{what} {slug}: called {words(name)}, was {words(before.name)}"
+            found.append((f"{what}.renamed", replace(before, name=name), line))
+    ended = [before for slug, before in old.items() if slug not in new]
+    return found + [(f"{what}.ended", before, f"{what} {before.slug}: ends") for before in ended]
