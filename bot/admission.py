@@ -22,10 +22,8 @@ async def admit(core: Rollcall, person: Person, spec: CommandSpec) -> Agent | No
     profile = person.profile
     if profile.kind is not PersonKind.MEMBER:
         raise NotEnrolled("Only full members of this workspace can use Rollcall. An admin can make you one.")
+    await core.profile_changed(person.workspace_id, profile)
     agent = core.roster.by_identity(person.workspace_id, profile.external_id)
-    if agent is not None:
-        await core.profile_changed(person.workspace_id, profile)
-        agent = core.roster.by_identity(person.workspace_id, profile.external_id) or agent
     lead = is_lead(core, person, agent)
     if spec.who is Who.LEAD and not lead:
         raise Forbidden("Only leads can do that. Ask one of them, or an admin of this workspace.")

@@ -19,7 +19,18 @@ from bot.domain.ids import new_id
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
-from bot.ports import EVENTS_MARK, RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
+from bot.ports import (
+    EVENTS_MARK,
+    RESTORED_FROM,
+    Clock,
+    Load,
+    PersonKind,
+    Profile,
+    Sighting,
+    Store,
+    Tracked,
+    Transaction,
+)
 from bot.roster import Roster
 from bot.service import configured, externals, members
 from bot.service.deliveries import is_first
@@ -221,17 +232,29 @@ class Rollcall:
         )
 
     async def profile_changed(self, workspace_id: str, profile: Profile) -> None:
-        """Name, avatar, zone, admin flag of an agent."""
+        """Name, avatar, zone, admin flag of an agent; where they had left the workspace they are back."""
         known = self.roster.identity(workspace_id, profile.external_id)
+        back = known is None
+        if known is None and profile.kind is PersonKind.MEMBER:
+            known = self.roster.gone(workspace_id, profile.external_id)
         if known is None:
             return
         agent, identity = known
-        if members.with_profile(agent, identity, profile) != agent:
-            await self.changes.agent(
-                agent.id,
-                lambda stored: members.with_profile(stored, identity, profile),
-                f"platform:{identity.platform}",
-            )
+
+        def alter(stored: Agent) -> Agent:
+            renewed = members.with_profile(stored, identity, profile)
+            return self._with_role(renewed) if back else renewed
+
+        if alter(agent) != agent:
+            kind = "agent.back" if back else "agent.updated"
+            await self.changes.agent(agent.id, alter, f"platform:{identity.platform}", kind)
+        if back:
+            self.feeds.refit(workspace_id)
+
+    def _with_role(self, agent: Agent) -> Agent:
+        """The role goes with the accounts that are there: some may have left, or come back."""
+        places = configured.Configured.of(self.config).places(list(self.workspaces.values()))
+        return replace(agent, role=places.role(agent))
 
     async def member_left(self, workspace_id: str, external_id: str, *, deleted: bool = False) -> None:
         """Left the workspace: disconnected there at once, and removed if they are nowhere else."""
@@ -252,7 +275,7 @@ class Rollcall:
         last = members.gone(agent, identity).removed
 
         def alter(stored: Agent) -> Agent:
-            left = members.gone(stored, identity)
+            left = self._with_role(members.gone(stored, identity))
             if left.removed is not last or all(one.id != identity.id for one in stored.identities):
                 raise NotFound("Somebody's accounts have just changed.")
             return left
@@ -300,7 +323,9 @@ class Rollcall:
             )
         )
         self.feeds.refit(workspace_id)
-        return agent
+        if self.roster.gone(workspace_id, profile.external_id):
+            await self.profile_changed(workspace_id, profile)
+        return self.roster.agent(agent.id) or agent
 
     async def name_agent(self, agent_id: str, system: str, external_id: str | None, actor: str) -> Agent:
         """Let another system know the agent as `external_id`, or (None) no longer. Raises NotFound, and

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.config import Config
-from bot.domain.agent import Agent, Role, Skill, Team, Workspace
+from bot.domain.agent import Agent, Identity, Role, Skill, Team, Workspace
 from bot.ports import Transaction
 
 ORGANIZATION = "default"
@@ -41,14 +41,22 @@ class Places(Struct, frozen=True):
     """By slug, who is in it; None: everybody."""
     skills: Mapping[str, Set[str]]
 
+    def role(self, agent: Agent) -> Role:
+        """A lead by an account that is there: whoever has left the workspace in which they are named is none
+        by it any more."""
+        there = tuple(one for one in agent.identities if one.present)
+        return Role.AGENT if self._names(there).isdisjoint(self.leads) else Role.LEAD
+
+    def _names(self, identities: Sequence[Identity]) -> set[str]:
+        return {
+            self.spaces[one.workspace_id] + one.external_id
+            for one in identities
+            if one.workspace_id in self.spaces
+        }
+
     def given(self, agent: Agent) -> Agent:
         """The agent with their role, teams and skills; the same one where that is so already."""
-        names = {
-            self.spaces[identity.workspace_id] + identity.external_id
-            for identity in agent.identities
-            if identity.workspace_id in self.spaces
-        }
-        role = Role.AGENT if names.isdisjoint(self.leads) else Role.LEAD
+        names, role = self._names(agent.identities), self.role(agent)
         teams = tuple(slug for slug, who in self.teams.items() if who is None or not names.isdisjoint(who))
         skills = tuple(slug for slug, who in self.skills.items() if not names.isdisjoint(who))
         if (role, teams, skills) == (agent.role, agent.teams, agent.skills):

@@ -210,7 +210,7 @@ def _places(tx: Transaction, house: House) -> Places:
 
 def _with_role(tx: Transaction, house: House, agent: Agent) -> Agent:
     """The role goes with the accounts that the configuration names, and with nothing else."""
-    return replace(agent, role=_places(tx, house).given(agent).role)
+    return replace(agent, role=_places(tx, house).role(agent))
 
 
 def _merged(
