@@ -297,7 +297,7 @@ class Linking(Protocol):
         ...
 
     def forgive(self, organization_id: str, person: str) -> None:
-        """The person's tries count no longer."""
+        """The person's newest try counts no longer; those before it do."""
         ...
 
     def absorbed(self, agent_id: str, into: str) -> None:

@@ -40,9 +40,13 @@ def _count_try(engine: Engine) -> ClauseElement:
 COUNT_TRY = Statement(_count_try)
 MISSED = Statement(update(_code).where(*_named).values(tries=_code.c.tries + 1))
 FORGIVE = Statement(
-    delete(_try).where(
-        _try.c.organization_id == bindparam("organization_id"), _try.c.person == bindparam("person")
+    update(_try)
+    .where(
+        _try.c.organization_id == bindparam("organization_id"),
+        _try.c.person == bindparam("the_person"),
+        _try.c.tries > 0,
     )
+    .values(tries=_try.c.tries - 1)
 )
 ABSORBED = Statement(
     update(tables.agent)
@@ -112,8 +116,8 @@ class LinkRows:
         return counted is not None
 
     def forgive(self, organization_id: str, person: str) -> None:
-        """The person's tries count no longer."""
-        self._sql.run(FORGIVE, organization_id=organization_id, person=person)
+        """The person's newest try counts no longer; those before it do."""
+        self._sql.run(FORGIVE, organization_id=organization_id, the_person=person)
 
     def absorbed(self, agent_id: str, into: str) -> None:
         """Note in whom a removed agent goes on."""

@@ -77,6 +77,7 @@ async def test_of_many_tries_at_once_five_count_until_ten_minutes_after_the_last
         assert await store.write(lambda tx: tx.linking.may_try("org_1", "p", later, later + LASTS, TRIES))
     await store.write(lambda tx: tx.linking.forgive("org_1", "p"))
     assert await store.write(lambda tx: tx.linking.may_try("org_1", "p", later, later + LASTS, TRIES))
+    assert not await store.write(lambda tx: tx.linking.may_try("org_1", "p", later, later + LASTS, TRIES))
 
 
 async def _seen(store: Store, two: Two) -> Link:

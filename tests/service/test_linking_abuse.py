@@ -87,6 +87,33 @@ async def test_fault_20_ones_own_code_typed_where_it_was_shown_is_explained() ->
     assert not await refused(team, code)
 
 
+async def test_fault_20_ones_own_code_gives_back_only_its_own_try() -> None:
+    """Or whoever guesses would type their own after each fourth, and go on for ever."""
+    team = await open_team()
+    await both(team)
+    right, own = await ask(team), await ask(team, "91")
+    for _ in range(4):
+        assert await refused(team, "AAAA-AAAA")
+    assert "That's your own code" in await type_code(team, own)
+    assert await refused(team, "AAAA-AAAA")
+    assert await refused(team, right)
+
+
+async def test_fault_20_linking_ones_own_accounts_gives_back_only_its_own_try() -> None:
+    team = await open_team()
+    await both(team)
+    other = await team.desk.workspace("slack", "T2", "Other")
+    right, here = await ask(team), team.slack
+    for _ in range(4):
+        assert await refused(team, "AAAA-AAAA")
+    team.slack = other
+    own = await ask(team, "U66")
+    team.slack = here
+    assert not await refused(team, own)
+    assert await refused(team, "AAAA-AAAA")
+    assert await refused(team, right)
+
+
 async def test_fault_20_a_code_of_another_organization_is_unknown() -> None:
     team = await open_team()
     other = await open_team()
