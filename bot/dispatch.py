@@ -280,6 +280,8 @@ class Dispatcher:
         return await linking.ask(self.core, asked.command, replace(asked, agent=agent).needed)
 
     async def _unlink(self, asked: Asked) -> Message:
+        if code := asked.arguments.get("undo", ""):
+            return await linking.undo(self.core, asked.command, asked.needed, code)
         return await linking.unlink(
             self.core, asked.command, asked.needed, asked.arguments.get("platform", "")
         )

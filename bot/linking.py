@@ -1,6 +1,7 @@
 """`/presence link` and `/presence unlink`: one person on several platforms (`docs/linking.md`)."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 from bot import admission, link_replies
@@ -11,7 +12,7 @@ from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from bot.domain.ids import new_id
 from bot.message import Message
 from bot.ports import Command, LinkCode, Person
-from bot.service import linking
+from bot.service import linking, unlinking
 from bot.service.linking import LASTS, TRIES, Outcome, Sides, Typed, Written
 
 REFUSED = (
@@ -120,17 +121,36 @@ async def unlink(core: Rollcall, command: Command, agent: Agent, platform: str) 
     names = names_on(command.person.platform, admission.names(core, command.person.platform))
     if len(accounts) < 2:
         return link_replies.alone(names)
+    written = await _part(core, command, agent, here, identity.id)
+    if written.outcome is Outcome.REPEATED:
+        return link_replies.alone(names)
+    return _parted(core, written, here, names)
+
+
+async def undo(core: Rollcall, command: Command, agent: Agent, code: str) -> Message:
+    """ "That's not me": whatever came by that code is an agent of its own again."""
+    here, names = _identity(core, command.person)[1], admission.names(core, command.person.platform)
+    written = await _part(core, command, agent, here, "", code)
+    if written.outcome is Outcome.REPEATED:
+        return link_replies.alone(names)
+    return _parted(core, written, here, names)
+
+
+async def _part(
+    core: Rollcall, command: Command, agent: Agent, here: Identity, identity_id: str, code: str = ""
+) -> Written:
     new_agent_id = new_id("agt", core.clock.now())
     written = await core.changes.together(
         [agent.id],
-        lambda before, now, tx: linking.unlink(
+        lambda before, now, tx: unlinking.unlink(
             before,
             tx,
             house=_house(core),
             agent_id=agent.id,
-            identity_id=identity.id,
+            here_id=here.id,
+            identity_id=identity_id,
+            code=code,
             new_agent_id=new_agent_id,
-            tell=identity.id != here.id,
             actor=f"agent:{agent.id}",
             delivery=command.delivery,
             now=now,
@@ -138,9 +158,16 @@ async def unlink(core: Rollcall, command: Command, agent: Agent, platform: str) 
         also=new_agent_id,
     )
     _show(core, written)
-    if written.outcome is Outcome.REPEATED:
-        return link_replies.alone(names)
-    return link_replies.unlinked(identity, names, here=identity.id == here.id)
+    return written
+
+
+def _parted(core: Rollcall, written: Written, here: Identity, names: Mapping[str, str]) -> Message:
+    (rest, _), (alone, _) = written.agents
+    oneself = here in alone.identities
+    row = core.roster.row(alone.id if oneself else rest.id, core.clock.now())
+    if row is None:
+        raise NotFound("That agent was removed just now.")
+    return link_replies.unlinked(alone, row, names, here=oneself)
 
 
 def _show(core: Rollcall, written: Written) -> None:

@@ -122,7 +122,7 @@ class Notifier:
 
 def _message(kind: Told, row: Row, only: str, notice: NoticeRow) -> Message | None:
     """What to say; `only`: the one account that it is said to."""
-    return link_replies.told(kind, row, only) if only else told(kind, row, notice.data)
+    return link_replies.told(kind, row, only, notice.data) if only else told(kind, row, notice.data)
 
 
 def _where(row: Row, only: str) -> Sequence[Identity]:

@@ -15,6 +15,7 @@ from bot.config import Config
 from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Facts, Feed, FeedState, Interval, Seen
+from bot.domain.merging import Own
 from bot.message import Message
 
 T = TypeVar("T")
@@ -271,6 +272,25 @@ class LinkCode(Struct, frozen=True):
     expires_at: datetime
 
 
+class Undo(Struct, frozen=True):
+    """What a link has brought, for as long as it can be undone."""
+
+    name: str
+    """The code's."""
+    agent_id: str
+    """Who asked for it, and on which account."""
+    identity_id: str
+    own: tuple[str, ...]
+    """Ids of the accounts they had."""
+    came: tuple[str, ...]
+    """Those that came."""
+    said: Own
+    teams: tuple[str, ...] = ()
+    """Slugs that they have by it, as are the skills."""
+    skills: tuple[str, ...] = ()
+    externals: tuple[tuple[str, str], ...] = ()
+
+
 class Linking(Protocol):
     """Codes by which two accounts come to be one agent, and who typed wrong ones."""
 
@@ -284,6 +304,14 @@ class Linking(Protocol):
 
     def use(self, code: LinkCode, now: datetime, most: int) -> bool:
         """True for the one caller who may: it cannot be used again."""
+        ...
+
+    def keep(self, organization_id: str, undo: Undo, until_at: datetime) -> None:
+        """What the link by a used code has brought."""
+        ...
+
+    def undos(self, organization_id: str, now: datetime) -> Sequence[Undo]:
+        """The links that can be undone now, the oldest first."""
         ...
 
     def missed(self, organization_id: str, name: str) -> None:

@@ -1,11 +1,13 @@
 """Codes that make two accounts one agent, and the wrong tries at them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import ClauseElement, bindparam, case, delete, select, update
 from sqlalchemy.types import BigInteger
 
-from bot.ports import LinkCode
+from bot.ports import LinkCode, Undo
 from storage import tables
 from storage.sql import Engine, Sql, Statement, inserting, instant, micros, named, upsert
 
@@ -15,7 +17,9 @@ _named = (_code.c.organization_id == bindparam("the_organization"), _code.c.name
 _open = (*_named, _code.c.used_at.is_(None), _code.c.expires_at >= _now, _code.c.tries < bindparam("most"))
 VOID = Statement(
     delete(_code).where(
-        _code.c.organization_id == bindparam("the_organization"), _code.c.agent_id == bindparam("the_agent")
+        _code.c.organization_id == bindparam("the_organization"),
+        _code.c.agent_id == bindparam("the_agent"),
+        _code.c.used_at.is_(None),
     )
 )
 PUT = upsert(_code)
@@ -23,6 +27,16 @@ CODE = Statement(
     select(_code.c.secret_hash, _code.c.agent_id, _code.c.identity_id, _code.c.expires_at).where(*_open)
 )
 USE = Statement(update(_code).where(*_open).values(used_at=_now).returning(_code.c.name))
+KEEP = Statement(update(_code).where(*_named).values(named(_code, "undo", "expires_at")))
+UNDOS = Statement(
+    select(_code.c.undo)
+    .where(
+        _code.c.organization_id == bindparam("the_organization"),
+        _code.c.expires_at >= _now,
+        _code.c.undo.is_not(None),
+    )
+    .order_by(_code.c.used_at, _code.c.name)
+)
 
 
 def _count_try(engine: Engine) -> ClauseElement:
@@ -76,6 +90,7 @@ class LinkRows:
             expires_at=micros(code.expires_at),
             tries=0,
             used_at=None,
+            undo=None,
         )
         return kept is not None
 
@@ -95,6 +110,21 @@ class LinkRows:
             USE, the_organization=code.organization_id, the_name=code.name, now=micros(now), most=most
         )
         return used is not None
+
+    def keep(self, organization_id: str, undo: Undo, until_at: datetime) -> None:
+        """What the link by a used code has brought: for as long as the code's row is there."""
+        self._sql.run(
+            KEEP,
+            the_organization=organization_id,
+            the_name=undo.name,
+            undo=msgspec.json.encode(undo).decode(),
+            expires_at=micros(until_at),
+        )
+
+    def undos(self, organization_id: str, now: datetime) -> Sequence[Undo]:
+        """The links that can be undone now, the oldest first."""
+        kept = self._sql.all(UNDOS, the_organization=organization_id, now=micros(now))
+        return [msgspec.json.decode(record[0], type=Undo) for record in kept]
 
     def missed(self, organization_id: str, name: str) -> None:
         """A wrong try at the code of that name, if there is one."""

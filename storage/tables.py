@@ -387,6 +387,8 @@ class LinkCode(Row, table=True):
     tries: int
     """Wrong ones."""
     used_at: int | None = Field(sa_type=BigInteger)
+    undo: str | None = Field(sa_type=Text)
+    """What the link has brought, as JSON (`bot.ports.Undo`), until it can be undone no longer."""
 
 
 class LinkTry(Row, table=True):

@@ -25,7 +25,7 @@ from bot.domain.facts import (
     Seen,
     new_agent,
 )
-from bot.domain.merging import Merged, merge, part, stricter, unite
+from bot.domain.merging import Merged, Own, merge, part, stricter, unite
 from bot.domain.presence import judge
 from bot.domain.transition import Moved, Step, observe, review, settle
 
@@ -180,7 +180,7 @@ def test_an_account_takes_along_what_was_seen_of_it_and_nothing_else(
 ) -> None:
     one, other, feeds, now = pair
     both = merge(one, other, feeds, POLICY, now, None).stays
-    (left, changes), fresh = part(both, identity, "c", feeds, POLICY, now, None)
+    (left, changes), fresh = part(both, {identity}, "c", feeds, POLICY, now)
     assert tiled(both, changes, left)
     assert all(link.identity_id != identity for link in left.links)
     assert {*left.links, *fresh.links} == set(both.links)
@@ -188,6 +188,30 @@ def test_an_account_takes_along_what_was_seen_of_it_and_nothing_else(
     assert (fresh.intent.choice, fresh.intent.by, fresh.check_in) == (Choice.AWAY, "rule:enrolled", None)
     verdict = judge(fresh, feeds, POLICY, now)
     assert (fresh.interval.presence, fresh.interval.since) == (verdict.presence, now)
+
+
+@TRIED
+@given(pairs(), st.sampled_from([timedelta(0), MINUTE, 25 * MINUTE, HOUR, 8 * HOUR]))
+def test_a_link_that_is_undone_leaves_what_would_have_been_without_it(
+    pair: tuple[Facts, Facts, dict[str, Feed], datetime], later: timedelta
+) -> None:
+    """Whatever the other was, and however long they were one: but that nothing is a return for who was
+    there all the time."""
+    one, other, feeds, now = pair
+    both = merge(one, other, feeds, POLICY, now, None).stays
+    alone = settle(one, feeds, POLICY, now)[0]
+    own = Own(alone.intent, alone.check_in, both.intent)
+    now += later
+    (left, changes), _ = part(both, {"b@acme"}, "c", feeds, POLICY, now, own)
+    assert tiled(both, changes, left)
+    alone = settle(alone, feeds, POLICY, now)[0]
+
+    def seen(facts: Facts) -> tuple[object, ...]:
+        verdict = judge(facts, feeds, POLICY, now)
+        said = (verdict.note, verdict.reachable, verdict.confirmed, verdict.unconfirmed_since)
+        return (verdict.presence, facts.intent.choice, facts.links, *said)
+
+    assert seen(left) == seen(alone)
 
 
 def away(set_at: datetime, until_at: datetime | None = None, base: Intent | None = None) -> Intent:

@@ -1,5 +1,7 @@
 """Linked people who leave one of their workspaces, and come back."""
 
+from typing import Any
+
 import pytest
 from desk import Team, member, open_team, read
 from linking_desk import ask, audited, both, names, say, type_code
@@ -9,7 +11,7 @@ from bot.domain.facts import Seen
 from bot.ports import PersonKind, Profile
 
 
-async def linked(**config: object) -> Team:
+async def linked(**config: Any) -> Team:
     """Maria of Slack and Discord, one agent."""
     team = await open_team(**config)
     await both(team)

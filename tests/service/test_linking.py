@@ -227,7 +227,8 @@ async def test_an_account_on_another_platform_is_told_that_it_stands_alone() -> 
 
 
 async def test_teams_of_chat_stay_and_the_role_goes_with_the_account_that_is_named() -> None:
-    """What a lead did in chat is not undone by a link, and nobody keeps a role with an account that left."""
+    """What a lead did in chat is not undone by a link, nor by undoing it, and nobody keeps a role with an
+    account that left."""
     team = await open_team(organization={"leads": ["discord:9:91"]})
     await both(team)
     await say(team, "91", "/presence team create Night")
@@ -238,8 +239,12 @@ async def test_teams_of_chat_stay_and_the_role_goes_with_the_account_that_is_nam
     assert agent.role is Role.LEAD
     await say(team, "U1", "/presence unlink discord")
     assert team.row("Maria").agent.role is Role.AGENT
-    assert "night" in team.row("Maria").agent.teams
+    assert "night" in team.row("maria_d").agent.teams
     assert team.row("maria_d").agent.role is Role.LEAD
+    await type_code(team, await ask(team))
+    team.clock.advance(hours=25)
+    await say(team, "U1", "/presence unlink discord")
+    assert "night" in team.row("Maria").agent.teams
 
 
 async def test_the_askers_console_session_stays_and_the_others_ends() -> None:
