@@ -102,6 +102,8 @@ class Notifier:
         now = self.core.clock.now()
         row = self.core.roster.row(notice.agent_id, now)
         kind, _, only = notice.told.partition(":")
+        if row is None and only and now <= notice.expires_at:
+            raise RetryLater  # by now perhaps owed to the agent of whom they are a part
         message = _message(Told(kind), row, only, notice) if row is not None else None
         if row is None or message is None or now > notice.expires_at:
             return "expired"

@@ -329,7 +329,7 @@ class Linking(Protocol):
         ...
 
     def absorbed(self, agent_id: str, into: str) -> None:
-        """Note in whom a removed agent goes on."""
+        """Note in whom a removed agent goes on: what they were still to be told is owed to that one."""
         ...
 
 

@@ -67,6 +67,16 @@ ABSORBED = Statement(
     .where(tables.agent.c.id == bindparam("the_id"))
     .values(named(tables.agent, "merged_into"))
 )
+_absorbed_of = select(tables.agent.c.organization_id).where(tables.agent.c.id == bindparam("the_agent"))
+OWED_TO = Statement(
+    update(tables.notice)
+    .where(
+        tables.notice.c.organization_id == _absorbed_of.scalar_subquery(),
+        tables.notice.c.agent_id == bindparam("the_agent"),
+        tables.notice.c.outcome.is_(None),
+    )
+    .values(named(tables.notice, "agent_id"))
+)
 
 
 class LinkRows:
@@ -150,5 +160,6 @@ class LinkRows:
         self._sql.run(FORGIVE, organization_id=organization_id, the_person=person)
 
     def absorbed(self, agent_id: str, into: str) -> None:
-        """Note in whom a removed agent goes on."""
+        """Note in whom a removed agent goes on: what they were still to be told is owed to that one."""
         self._sql.run(ABSORBED, the_id=agent_id, merged_into=into)
+        self._sql.run(OWED_TO, the_agent=agent_id, agent_id=into)

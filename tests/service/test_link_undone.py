@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
 from desk import Team, open_team, read
 from linking_desk import ask, both, names, say, type_code
 
+from bot.domain.agent import Identity
 from bot.domain.facts import Seen
 from bot.domain.transition import Told
 from bot.link_replies import told
 from bot.message import Message
-from bot.ports import Command, Load, NoticeRow, Person, Profile
+from bot.notifier import Notifier
+from bot.ports import Command, Load, NoticeRow, Person, Profile, RetryLater
 
 
 async def due(team: Team) -> list[NoticeRow]:
@@ -100,6 +103,7 @@ async def test_who_was_linked_on_into_another_agent_gets_out_by_the_same_button(
     team.slack = here
     await type_code(team, code)
     assert accounts(team) == {"Mallory": ["U66", "U1", "91"]}
+    assert {one.agent_id for one in await due(team)} == {team.row("Mallory").agent.id}
     message = await word(team)
     assert "one agent with Mallory on Slack and maria_d on Discord now" in read(message)
     reply = await press(team, message)
@@ -292,3 +296,78 @@ async def test_units_that_came_stay_until_their_system_says_otherwise() -> None:
     await type_code(team, await ask(team))
     await press(team, await word(team))
     assert team.row("Maria").load == 5
+
+
+class Slack:
+    """Takes direct messages, or does something else first; keeps to whom."""
+
+    def __init__(self) -> None:
+        self.first: Callable[[], Awaitable[None]] | None = None
+        self.sent: list[tuple[str, str]] = []
+
+    async def send_direct(self, identity: Identity, workspace: object, message: Message) -> str:
+        first, self.first = self.first, None
+        if first is not None:
+            await first()
+        self.sent.append((identity.external_id, read(message).split(":")[0]))
+        return ""
+
+
+async def linked_on(team: Team) -> None:
+    """Whoever typed Maria's code makes both part of a third agent."""
+    here, team.slack = team.slack, await team.desk.workspace("slack", "T2", "Other")
+    code = await ask(team, "U66", name="Mallory")
+    team.slack = here
+    await type_code(team, code)
+
+
+async def test_who_could_not_be_told_yet_is_told_though_they_were_linked_on() -> None:
+    """While Slack is slow somebody links on; the word goes to the account all the same."""
+    team = await open_team()
+    await both(team)
+    await type_code(team, await ask(team))
+    slack = Slack()
+    notifier = Notifier(team.desk, {"slack": slack})  # type: ignore[dict-item]
+
+    async def slow() -> None:
+        raise RetryLater
+
+    slack.first = slow
+    await notifier.send_due()
+    assert slack.sent == []
+    await linked_on(team)
+    team.clock.advance(minutes=5)
+    await notifier.send_due()
+    assert ("U1", "Your code was used") in slack.sent
+
+
+async def test_who_is_linked_on_while_their_word_waits_to_be_sent_is_told_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was taken up for the agent of before, who is gone when its turn comes."""
+    team = await open_team()
+    await both(team)
+    await say(team, "U2", "/available", name="Tom")
+    await say(team, "U2", "/brb 1h", name="Tom")
+    team.clock.advance(hours=1, seconds=1)
+    await team.desk.tick()
+    await type_code(team, await ask(team))
+    monkeypatch.setattr("bot.notifier.AT_ONCE", 1)
+    slack = Slack()
+    slack.first = lambda: linked_on(team)
+    notifier = Notifier(team.desk, {"slack": slack})  # type: ignore[dict-item]
+    await notifier.send_due()
+    assert [who for who, _ in slack.sent] == ["U2"]
+    team.clock.advance(minutes=5)
+    await notifier.send_due()
+    assert ("U1", "Your code was used") in slack.sent
+
+
+async def test_a_leads_word_to_the_absorbed_agent_is_still_owed() -> None:
+    team = await open_team()
+    await both(team)
+    await team.type("U9", "/presence set maria_d away lunch", name="Ann", is_admin=True)
+    await type_code(team, await ask(team))
+    slack = Slack()
+    await Notifier(team.desk, {"slack": slack}).send_due()  # type: ignore[dict-item]
+    assert ("U1", "Ann set you Away") in slack.sent
