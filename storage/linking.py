@@ -67,11 +67,9 @@ ABSORBED = Statement(
     .where(tables.agent.c.id == bindparam("the_id"))
     .values(named(tables.agent, "merged_into"))
 )
-_absorbed_of = select(tables.agent.c.organization_id).where(tables.agent.c.id == bindparam("the_agent"))
 OWED_TO = Statement(
     update(tables.notice)
     .where(
-        tables.notice.c.organization_id == _absorbed_of.scalar_subquery(),
         tables.notice.c.agent_id == bindparam("the_agent"),
         tables.notice.c.outcome.is_(None),
     )

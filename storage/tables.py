@@ -334,6 +334,12 @@ class Notice(Row, table=True):
             postgresql_where=text("outcome IS NULL"),
         ),
         Index(
+            "ix_notice_owed_to",
+            "agent_id",
+            sqlite_where=text("outcome IS NULL"),
+            postgresql_where=text("outcome IS NULL"),
+        ),
+        Index(
             "ix_notice_finished",
             "organization_id",
             "finished_at",
