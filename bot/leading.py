@@ -13,7 +13,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from bot import admission, team_replies
-from bot.asked import Asked, actor_of, time_away
+from bot.asked import Asked, actor_of, theirs, time_away
 from bot.commands import quoted, spelled
 from bot.config.values import known_zone
 from bot.core import Rollcall
@@ -97,6 +97,8 @@ class Leading:
             chosen = partial(choose_away, reason=said, until_at=until_at)
 
         def decide(facts: Facts, at: datetime) -> Decision:
+            if oneself:
+                admission.still(self.core, asked.command.person, agent)
             after, changes = chosen(facts, feeds, policy, at, by=by)
             return after, changes if oneself else (*changes, Notice(Told.SET_BY_LEAD, at, name))
 
@@ -298,7 +300,16 @@ class Leading:
         now, actor = self.core.clock.now(), actor_of(asked)
         return await self.core.changes.stored(
             agent.id,
-            lambda tx: teams.alter(tx, agent.id, change, kind, said, actor, now, asked.command.delivery),
+            lambda tx: teams.alter(
+                tx,
+                agent.id,
+                lambda one: change(theirs(asked, one) if _oneself(asked, one) else one),
+                kind,
+                said,
+                actor,
+                now,
+                asked.command.delivery,
+            ),
         )
 
     async def _change_lists(self, operation: Callable[[Transaction, datetime], T]) -> T:
