@@ -164,10 +164,10 @@ async def test_ones_own_away_during_the_unlink_is_not_the_others(
     line: str, of_maria: str, of_maria_d: str
 ) -> None:
     """But for a lead who names the other."""
-    team = await open_team()
+    team = await open_team(organization={"leads": ["discord:9:91"]})
     await both(team)
     await type_code(team, await ask(team))
-    await amid(team, say(team, "91", "/presence unlink"), say(team, "91", line, is_admin=True))
+    await amid(team, say(team, "91", "/presence unlink"), say(team, "91", line))
     intent = team.row("Maria").facts.intent
     assert f"{intent.choice} by {intent.by}".startswith(of_maria)
     assert team.row("maria_d").facts.intent.by == of_maria_d
