@@ -10,6 +10,7 @@ from bot.core import Rollcall
 from bot.domain.agent import Agent, Identity
 from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from bot.domain.ids import new_id
+from bot.feeds import CONSOLES
 from bot.message import Message
 from bot.ports import Command, LinkCode, Person
 from bot.service import linking, unlinking
@@ -31,7 +32,11 @@ async def ask(core: Rollcall, command: Command, agent: Agent) -> Message:
     """A new code for the agent; those before it are void."""
     person, now = command.person, core.clock.now()
     elsewhere = sorted(
-        {one.platform for one in core.workspaces.values() if one.id not in _workspaces_of(agent)}
+        {
+            one.platform
+            for one in core.workspaces.values()
+            if one.id not in _workspaces_of(agent) and one.platform != CONSOLES
+        }
     )
     if not elsewhere:
         raise Forbidden("You're linked everywhere already: Rollcall is in no other workspace.")

@@ -260,3 +260,12 @@ async def test_the_askers_console_session_stays_and_the_others_ends() -> None:
     stored = await team.desk.store.read(lambda tx: tx.presence.facts(agent_id))
     assert stored is not None
     assert [link for link in stored.links if link.beat_at is not None] != []
+
+
+async def test_a_console_session_is_no_place_to_type_a_code() -> None:
+    team = await open_team()
+    await both(team)
+    await team.desk.sessions.beat(team.row("Maria").agent, "tab")
+    assert "console" not in (await say(team, "U1", "/presence link"))
+    await type_code(team, await ask(team))
+    assert "You're linked everywhere already" in (await say(team, "U1", "/presence link"))
