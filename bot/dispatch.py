@@ -35,6 +35,7 @@ from bot.domain.errors import (
 )
 from bot.domain.facts import Choice, Facts, FeedState, Presence
 from bot.domain.ids import new_id
+from bot.domain.named import spoken
 from bot.domain.presence import Feeds
 from bot.domain.transition import Step as Decision
 from bot.leading import Leading, author
@@ -134,11 +135,9 @@ class Dispatcher:
         return row.verdict.presence if row and problem.field and command.name == "away" else None
 
     def _read(self, command: Command, names: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        teams = [team.slug for team in self.core.teams]
-        skills = [skill.slug for skill in self.core.skills]
+        teams, skills = spoken(self.core.teams), spoken(self.core.skills)
         if command.text is None:
-            check_names(command.arguments, teams, skills, BY_NAME.get(command.name))
-            return command.name, {key: value for key, value in command.arguments.items() if value}
+            return command.name, check_names(command.arguments, teams, skills, BY_NAME.get(command.name))
         people = [name for one in command.mentioned for name in (one.external_id, one.name)]
         if command.name == GROUP:
             return read_line(f"{names[GROUP]} {command.text}", names, teams, skills, people)

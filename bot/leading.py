@@ -5,6 +5,7 @@ or not, is everybody's own, and a lead's for others. Checked with each command (
 """
 
 import asyncio
+import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -21,6 +22,7 @@ from bot.domain.agent import Agent, Skill
 from bot.domain.choices import choose_available, choose_away
 from bot.domain.errors import BadInput, Forbidden, NotEnrolled, NotFound
 from bot.domain.facts import Facts
+from bot.domain.named import clash, spoken
 from bot.domain.slugs import slug_of
 from bot.domain.transition import Notice, Told
 from bot.domain.transition import Step as Decision
@@ -71,6 +73,7 @@ class Leading:
             "presence skill list": self._skill_list,
             "presence skill add": self._skill_add,
             "presence skill remove": self._skill_remove,
+            "presence skill delete": self._skill_delete,
         }
 
     # --- somebody's presence, and how much they take ---
@@ -209,10 +212,7 @@ class Leading:
 
     async def _skill_add(self, asked: Asked) -> Message:
         agent, typed, actor = self._whose(asked), asked.arguments["skill"], actor_of(asked)
-        wanted, name = slug_of(typed), typed.casefold()
-        known = next(
-            (one for one in self.core.skills if one.slug == wanted or one.name.casefold() == name), None
-        )
+        known = clash(self.core.skills, slug_of(typed), typed.rstrip(":"))
         skill = known
         if skill is None:
             if not admission.is_lead(self.core, asked.command.person, asked.agent):
@@ -220,6 +220,7 @@ class Leading:
                     f"There is no skill `{quoted(typed)}`, and only leads make new ones. "
                     f"`{spelled('presence skill list', asked.names)}` shows those that there are."
                 )
+            typed = self._new_skill(asked, typed)
             skill = await self._change_lists(
                 lambda tx, now: teams.ensure_skill(tx, self.core.organization_id, typed, actor, now)
             )
@@ -248,6 +249,58 @@ class Leading:
         if slug in agent.skills:
             return team_replies.skilled(agent, skill, oneself=_oneself(asked, agent), new=False)
         return team_replies.unskilled(agent, skill.name, oneself=_oneself(asked, agent))
+
+    def _new_skill(self, asked: Asked, typed: str) -> str:
+        """The name of a skill that is to be made. Raises BadInput for what looks like a slip: a person in
+        it, or nearly a skill that there is. A colon behind it says that it is none."""
+        name = typed.rstrip(":").strip()
+        shown = quoted(name)
+        people = {word for one in asked.command.mentioned for word in (one.external_id, one.name)}
+        if name.startswith(("@", "<@")) or name.partition(" ")[0] in people:
+            raise BadInput("The skill comes first, then the person, such as `german @Tom`.", field="skill")
+        if typed.endswith(":"):
+            return name
+        plain = name.casefold()
+        for agent in self.core.roster.everyone():
+            if plain.endswith(f" {agent.name.casefold()}"):
+                skill = quoted(name[: -len(agent.name)].strip())
+                raise BadInput(
+                    f"Do you mean the skill `{skill}` for {quoted(agent.name)}? Put a colon between them: "
+                    f"`{skill}: {quoted(agent.name)}`. If all of it is the skill, put one behind it: "
+                    f"`{shown}:`.",
+                    field="skill",
+                )
+        near = difflib.get_close_matches(plain, spoken(self.core.skills), n=1, cutoff=0.75)
+        if near:
+            raise BadInput(
+                f"There is no skill `{shown}`. Did you mean `{near[0]}`? If it is to be a new one, type it "
+                f"with a colon behind it: `{shown}:`.",
+                field="skill",
+            )
+        return name
+
+    async def _skill_delete(self, asked: Asked) -> Message:
+        slug, actor = asked.arguments["skill"], actor_of(asked)
+        skill = next((one for one in self.core.skills if one.slug == slug), Skill(slug, slug))
+        if any(slug == one.slug for one in self.core.config.skill):
+            raise BadInput(
+                f"`{slug}` stands in the configuration, and would be there again with the next start. "
+                "Whoever runs Rollcall takes it out there.",
+                field="skill",
+            )
+        if holders := self._holders("skill").get(slug):
+            more = f" and {len(holders) - 1} more still have" if holders[1:] else " still has"
+            raise BadInput(
+                f"{quoted(holders[0])}{more} the skill `{slug}`. Take it from them first, with "
+                f"`{spelled('presence skill remove', asked.names)} {slug} @somebody`.",
+                field="skill",
+            )
+        await self._change_lists(
+            lambda tx, now: teams.end_skill(
+                tx, self.core.organization_id, slug, actor, now, asked.command.delivery
+            )
+        )
+        return team_replies.ended(skill)
 
     # --- whom, and how ---
 

@@ -10,6 +10,7 @@ from bot.domain.agent import Agent, Skill, Team
 from bot.domain.errors import BadInput, NotFound
 from bot.domain.events import AuditEntry, Event
 from bot.domain.ids import new_id
+from bot.domain.named import clash
 from bot.domain.slugs import slug_of
 from bot.message import words
 from bot.ports import Transaction
@@ -50,7 +51,7 @@ def create_team(
     name = name_of(typed, "name")
     teams = tx.members.teams(organization_id)
     slug = slug_of(name) or _free("team", {team.slug for team in teams})
-    there = next((one for one in teams if one.slug == slug or one.name.casefold() == name.casefold()), None)
+    there = clash(teams, slug, name)
     if not is_first(tx, organization_id, delivery, now) and there is not None:
         return there
     if there is not None:
@@ -88,7 +89,7 @@ def rename_team(
         raise NotFound("That team is not there any more.")
     if not is_first(tx, organization_id, delivery, now) or team.name == name:
         return team
-    other = next((one for one in teams if one.name.casefold() == name.casefold() and one.slug != slug), None)
+    other = clash([one for one in teams if one.slug != slug], slug, name)
     if other is not None:
         raise BadInput(
             f"The team `{other.slug}` is called `{_shown(other.name)}`. Take another name.", field="name"
@@ -104,13 +105,25 @@ def ensure_skill(tx: Transaction, organization_id: str, typed: str, actor: str, 
     name = name_of(typed, "skill")
     skills = tx.members.skills(organization_id)
     slug = slug_of(name)
-    for skill in skills:
-        if slug == skill.slug or name.casefold() == skill.name.casefold():
-            return skill
+    there = clash(skills, slug, name)
+    if there is not None:
+        return there
     skill = Skill(slug or _free("skill", {one.slug for one in skills}), name)
     tx.members.save_skill(organization_id, skill, now)
     _announce(tx, organization_id, "skill.created", skill.slug, name, actor, now)
     return skill
+
+
+def end_skill(
+    tx: Transaction, organization_id: str, slug: str, actor: str, now: datetime, delivery: str = ""
+) -> None:
+    """A skill is no longer one. What is so already writes nothing."""
+    skills = tx.members.skills(organization_id)
+    skill = next((one for one in skills if one.slug == slug), None)
+    if skill is None or not is_first(tx, organization_id, delivery, now):
+        return
+    tx.members.save_skills(organization_id, [one for one in skills if one is not skill], now)
+    _announce(tx, organization_id, "skill.ended", slug, skill.name, actor, now)
 
 
 def alter(

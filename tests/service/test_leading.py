@@ -241,6 +241,94 @@ async def test_skills_are_given_taken_and_made_by_leads() -> None:
     assert listed.splitlines()[0] == "German · german · Tom"
 
 
+@pytest.mark.parametrize(
+    ("line", "told_"),
+    [
+        ("skill add germna @Tom", "Did you mean `german`? If it is to be a new one, type it with a colon"),
+        ("skill add germna Tom", "Do you mean the skill `germna` for Tom? Put a colon between them"),
+        (
+            "skill add french Tom",
+            "`french: Tom`. If all of it is the skill, put one behind it: `french Tom:`",
+        ),
+        ("skill add @Tom german", "The skill comes first, then the person"),
+        ("skill add U2 german", "The skill comes first, then the person"),
+        ("skill add @Tom:", "The skill comes first, then the person"),
+    ],
+)
+async def test_a_slip_makes_no_skill(line: str, told_: str) -> None:
+    """Nor gives the lead one that was meant for somebody else."""
+    team = await opened()
+    await team.type("U9", "/available", **BOSS)
+    mentioned = (member("U2", "Tom"),) if "@" in line or "U2" in line else ()
+    answer = read(await team.type("U9", f"/presence {line}", **BOSS, mentioned=mentioned))
+    assert told_.replace("`", "") in answer
+    assert [skill.slug for skill in team.desk.skills] == ["german"]
+    assert team.row("Ann").agent.skills == ()
+
+
+async def test_a_colon_says_that_a_skill_is_meant_as_it_stands() -> None:
+    team = await opened()
+    for line in ("germna: Tom", "chat with Tom: U2", "german: Tom", "dutch: @Tom"):
+        await team.type("U9", f"/presence skill add {line}", **BOSS, mentioned=(member("U2", "Tom"),))
+    assert team.row("Tom").agent.skills == ("german", "germna", "chat-with-tom", "dutch")
+    assert [skill.name for skill in team.desk.skills] == ["German", "germna", "chat with Tom", "dutch"]
+    await fill(team, "presence skill add", {"skill": "Germann:", "agent": "U2"})
+    assert team.row("Tom").agent.skills[-1] == "germann"
+
+
+async def test_a_skill_that_nobody_has_is_deleted_by_a_lead() -> None:
+    """Not one that somebody has, nor one that the next start would make again."""
+    team = await opened()
+    await team.type("U9", "/presence skill add dutch U2", **BOSS, mentioned=(member("U2", "Tom"),))
+    refused = read(await team.type("U9", "/presence skill delete dutch", **BOSS))
+    assert "Tom still has the skill dutch. Take it from them first" in refused
+    await team.type("U2", "/presence skill remove dutch", name="Tom")
+    assert "Only leads" in read(await team.type("U2", "/presence skill delete dutch", name="Tom"))
+    told_ = read(await team.type("U9", "/presence skill delete Dutch", **BOSS, delivery="d"))
+    assert told_ == "The skill dutch is there no longer."
+    assert [skill.slug for skill in team.desk.skills] == ["german"]
+    await team.type("U1", "/presence skill remove german", name="Maria")
+    assert "stands in the configuration" in read(
+        await team.type("U9", "/presence skill delete german", **BOSS)
+    )
+    assert [skill.slug for skill in team.desk.skills] == ["german"]
+
+
+async def test_what_the_list_shows_is_understood_wherever_a_team_or_skill_is_named() -> None:
+    """By its name as by its slug, in any case, in a line and in a field; a slug is its own first."""
+    team = await opened()
+    for line in ("create Billing EU", "rename billing: Invoices & Co", "create 客服", "create Sales"):
+        await team.type("U9", f"/presence team {line}", **BOSS)
+    for named, slug in (
+        ("invoices & co", "billing"),
+        ("INVOICES  CO", "billing"),
+        ("Billing EU", "billing-eu"),
+        ("客服", "team-1"),
+    ):
+        await team.type("U9", f"/presence team join {named} Tom", **BOSS)
+        assert slug in team.row("Tom").agent.teams, named
+        await fill(team, "presence team leave", {"team": named, "agent": "U2"})
+        assert slug not in team.row("Tom").agent.teams, named
+    shown = read(await team.type("U2", "/whosin Invoices & Co GERMAN", name="Tom"))
+    assert shown.startswith("Invoices & Co, German · ")
+    for line, told_ in (
+        ("rename sales Billing", "The team billing is called Invoices & Co"),
+        ("rename sales Invoices + co", "The team billing is called Invoices & Co"),
+        ("create Invoices co", "There is a team billing already"),
+        ("rename billing EU Ops", "Do you mean billing or billing-eu? Put a colon behind the one you mean"),
+    ):
+        answer = read(await team.type("U9", f"/presence team {line}", **BOSS))
+        assert told_ in answer, line
+    assert "There are `support`".replace("`", "") in (await fill(team, "presence team join", {"team": "zzz"}))
+    assert [one.name for one in team.desk.teams] == [
+        "Support",
+        "Invoices & Co",
+        "Billing EU",
+        "客服",
+        "Sales",
+    ]
+
+
 async def test_what_is_delivered_twice_changes_things_once() -> None:
     team = await opened()
     for line in ("set U1 away", "team create Sales", "team leave billing U1", "team rename support Helpers"):
@@ -300,7 +388,10 @@ async def test_suggestions_are_those_of_the_kind() -> None:
         ("team join billing eu @tom", "presence team join", ("billing-eu", "@tom")),
         ("team join billing Maria Lopez", "presence team join", ("billing", "Maria Lopez")),
         ("team join customer-success-europe-middle-e east", "presence team join", (LONG, "east")),
-        ("team rename billing eu Billing  AT", "presence team rename", ("billing-eu", "Billing AT")),
+        ("team rename billing-eu Billing  AT", "presence team rename", ("billing-eu", "Billing AT")),
+        ("team rename billing eu: AT", "presence team rename", ("billing-eu", "AT")),
+        ("team rename billing: EU AT", "presence team rename", ("billing", "EU AT")),
+        ("skill add germna: Maria Lopez", "presence skill add", ("germna:", "Maria Lopez")),
         ("skill add Swiss German U2", "presence skill add", ("Swiss German", "U2")),
         ("skill add german U2", "presence skill add", ("german", "U2")),
         ("capacity Maria Lopez 3", "presence capacity", ("Maria Lopez", "3")),
