@@ -35,11 +35,13 @@ def own(names: Mapping[str, str]) -> Message:
     )
 
 
-def linked(agent: Agent, here: Identity, names: Mapping[str, str], clashes: Sequence[str]) -> Message:
+def linked(row: Row, names: Mapping[str, str], clashes: Sequence[str]) -> Message:
     """To whoever typed the code."""
+    agent = row.agent
     undo = Code(spelled("presence unlink", names))
     lines: list[Line] = [
         ("You're one agent now, ", Strong(words(agent.name)), ": ", *_accounts(agent), "."),
+        ("You're ", Strong(LABELS[row.verdict.presence]), ", as the stricter of what was set on them."),
         ("What you set on one counts on all, and you're there while any of them is.",),
         ("If one of them isn't you, type ", undo, "."),
     ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from bot import admission, link_replies
-from bot.commands import names_on, quoted
+from bot.commands import names_on, quoted, spelled
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Identity
 from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound
@@ -89,17 +89,15 @@ async def confirm(core: Rollcall, command: Command, agent: Agent | None, text: s
     )
     _show(core, written)
     known = core.roster.by_identity(person.workspace_id, person.profile.external_id)
-    linked = known is not None and len(_accounts(known)) > 1
-    if (
-        known is None
-        or written.outcome is Outcome.REFUSED
-        or (written.outcome is Outcome.REPEATED and not linked)
-    ):
+    if known is None or written.outcome is Outcome.REFUSED:
         raise Forbidden(REFUSED)
     names = admission.names(core, person.platform)
     if written.outcome is Outcome.OWN:
         return link_replies.own(names)
-    return link_replies.linked(known, _identity(core, person)[1], names, written.clashes)
+    row = core.roster.row(known.id, core.clock.now())
+    if row is None:
+        raise NotFound("That agent was removed just now.")
+    return link_replies.linked(row, names, written.clashes)
 
 
 async def _asker(core: Rollcall, typed: Typed) -> str:
@@ -122,7 +120,14 @@ async def unlink(core: Rollcall, command: Command, agent: Agent, platform: str) 
             raise BadInput(
                 f"You have no account on `{quoted(platform)}` here. Type {some}.", field="platform"
             )
-        identity = here if here in there and len(there) == 1 else there[-1]
+        if there[1:]:
+            how = spelled("presence unlink", admission.names(core, command.person.platform))
+            raise BadInput(
+                f"You have {len(there)} accounts on `{quoted(platform)}`. Type `{how}`, and nothing "
+                "behind it, on the one that shall be an agent of its own.",
+                field="platform",
+            )
+        identity = there[0]
     names = names_on(command.person.platform, admission.names(core, command.person.platform))
     if len(accounts) < 2:
         return link_replies.alone(names)

@@ -27,8 +27,8 @@ from bot.domain.transition import Change, Moved, ends_check_in, enter, remove, s
 from bot.domain.transition import Step as Decision
 
 STRICTNESS = {Choice.AVAILABLE: 1, Choice.AWAY: 2, Choice.OFF: 3}
-NOT_SET = "rule:enrolled"
-"""Whose intent it is while nobody has chosen one: it counts for nothing beside a chosen one."""
+NOT_SET = ("rule:enrolled", "rule:return")
+"""Whose away it is while nobody has chosen one: it counts for nothing beside a chosen intent."""
 
 
 class Merged(Struct, frozen=True):
@@ -79,7 +79,8 @@ def stricter(one: Intent, other: Intent) -> Intent:
 
 
 def _strictness(intent: Intent) -> tuple[int, bool, datetime, datetime, str, str]:
-    rank = 0 if intent.by == NOT_SET else STRICTNESS[intent.choice]
+    unset = intent.choice is Choice.AWAY and intent.by in NOT_SET
+    rank = 0 if unset else STRICTNESS[intent.choice]
     ends = intent.until_at or intent.set_at
     return rank, intent.until_at is None, ends, intent.set_at, intent.by, intent.reason
 

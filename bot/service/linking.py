@@ -146,7 +146,7 @@ def confirm(
     """Somebody typed a code. Where it is right they and all accounts of their agent become accounts of the
     agent who asked; in any other case nothing changes but the count of tries."""
     if not is_first(tx, house.organization_id, delivery, now):
-        return Written(Outcome.REPEATED)
+        return Written(_repeated(tx, house, person, typed, now))
     who = f"{person.workspace_id}:{person.profile.external_id}"
     if not tx.linking.may_try(house.organization_id, who, now, now + LASTS, TRIES):
         return Written(Outcome.REFUSED)
@@ -197,6 +197,17 @@ def confirm(
     return written
 
 
+def _repeated(tx: Transaction, house: House, person: Person, typed: Typed, now: datetime) -> Outcome:
+    """What came of that delivery when it was here first: no code, right or wrong, is looked at again."""
+    agent = tx.members.by_identity(person.workspace_id, person.profile.external_id)
+    came = {one.id for one in agent.identities} if agent else set()
+    linked = any(
+        one.name == typed.name and agent is not None and one.agent_id == agent.id and came & {*one.came}
+        for one in tx.linking.undos(house.organization_id, now)
+    )
+    return Outcome.LINKED if linked else Outcome.REFUSED
+
+
 def _brought(code: LinkCode, asker: Agent, facts: Facts, written: Written) -> Undo:
     """What of the linked agent came by the link: it goes again when that is undone."""
     agent, after = written.agents[-1]
@@ -230,6 +241,16 @@ def places_in(tx: Transaction, house: House) -> Places:
     return Configured.of(house.config).places(tx.members.workspaces(house.organization_id))
 
 
+def in_order(tx: Transaction, agent: Agent) -> Agent:
+    """Teams and skills as they stand in the lists, which is how they are read from the storage."""
+    teams, skills = tx.members.teams(agent.organization_id), tx.members.skills(agent.organization_id)
+    return replace(
+        agent,
+        teams=tuple(one.slug for one in teams if one.slug in agent.teams),
+        skills=tuple(one.slug for one in skills if one.slug in agent.skills),
+    )
+
+
 def _with_role(tx: Transaction, house: House, agent: Agent) -> Agent:
     """The role goes with the accounts that the configuration names, and with nothing else."""
     return replace(agent, role=places_in(tx, house).role(agent))
@@ -250,9 +271,10 @@ def _merged(
         joined = replace(asker, identities=(*asker.identities, identity))
         named = places_in(tx, house).given(replace(asker, identities=(identity,)))
         united, _ = merging.unite(joined, replace(named, identities=(), externals=()))
-        agent = members.save(tx, _with_role(tx, house, united), actor, now)
+        agent = members.save(tx, _with_role(tx, house, in_order(tx, united)), actor, now)
         return Written(Outcome.LINKED, ((agent, before[asker.id]),))
     united, clashes = merging.unite(asker, confirmer)
+    united = in_order(tx, united)
     merged = merging.merge(
         before[asker.id], before[confirmer.id], house.feeds, house.policy, now, confirmer.zone
     )

@@ -15,7 +15,7 @@ from bot.message import words
 from bot.ports import Transaction, Undo
 from bot.service import members
 from bot.service.deliveries import is_first
-from bot.service.linking import House, Outcome, Written, audit, notice, places_in
+from bot.service.linking import House, Outcome, Written, audit, in_order, notice, places_in
 from bot.service.presence import Step, moved, record
 
 
@@ -132,4 +132,4 @@ def _parted(
             skills=tuple(one for one in rest.skills if one not in undo.skills),
             externals=tuple(pair for pair in rest.externals if pair not in came),
         )
-    return replace(rest, role=places.role(rest)), alone
+    return replace(rest, role=places.role(rest)), in_order(tx, alone)

@@ -105,7 +105,7 @@ def pairs(draw: st.DrawFn) -> tuple[Facts, Facts, dict[str, Feed], datetime]:
 
 
 def chosen(facts: Facts) -> bool:
-    return facts.intent.by != "rule:enrolled"
+    return facts.intent.by not in ("rule:enrolled", "rule:return")
 
 
 def tiled(before: Facts, changes: tuple[object, ...], after: Facts) -> bool:
@@ -146,6 +146,10 @@ def test_what_holds_of_either_holds_of_both(pair: tuple[Facts, Facts, dict[str, 
     assert tiled(other, merged.absorbed_changes, merged.absorbed)
     assert (merged.absorbed.links, merged.absorbed.check_in) == ((), None)
     assert merged.absorbed.interval.presence is Presence.OFFLINE
+    for mark in ("acted_at", "last_seen_at", "asked_at"):
+        latest = max(filter(None, (getattr(facts, mark) for facts in apart)), default=None)
+        asked_now = mark == "asked_at" and after.asked_at == now
+        assert asked_now or getattr(after, mark) == latest
     assert after.agent_id == "a"
     assert after.version == one.version
 
@@ -270,3 +274,16 @@ def test_what_two_agents_have_is_united() -> None:
         identities=other.identities,
         externals=(("s", "1"), ("t", "3")),
     )
+
+
+def test_what_was_asked_of_either_is_not_asked_again() -> None:
+    one, other = new_agent("a", START), replace(new_agent("b", START), asked_at=START + MINUTE)
+    for pair in ((one, other), (other, one)):
+        assert merge(*pair, LIVE, POLICY, START + HOUR, None).stays.asked_at == START + MINUTE
+
+
+def test_an_away_that_nobody_chose_yields_to_what_somebody_did() -> None:
+    """Neither a new agent's, nor that of one who came back after a longer absence."""
+    returned = Intent(Choice.AWAY, START + HOUR, "rule:return")
+    assert stricter(returned, AVAILABLE) == stricter(AVAILABLE, returned) == AVAILABLE
+    assert stricter(returned, new_agent("a", START).intent) == returned

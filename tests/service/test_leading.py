@@ -241,6 +241,21 @@ async def test_skills_are_given_taken_and_made_by_leads() -> None:
     assert listed.splitlines()[0] == "German · german · Tom"
 
 
+async def test_a_name_may_change_in_its_case_alone() -> None:
+    team = await opened()
+    answer = read(await team.type("U9", "/presence team rename billing BILLING", **BOSS))
+    assert answer.startswith("Billing is now called BILLING.")
+    assert [one.name for one in team.desk.teams] == ["Support", "BILLING"]
+
+
+async def test_a_lead_of_whom_nothing_is_kept_is_a_lead() -> None:
+    """Of a database in which their name is missing."""
+    team = await opened()
+    await team.type("U9", "/presence set U1 away", **BOSS)
+    await team.desk.put_setting("name.lead:slack:U9", "")
+    assert "set by a lead" in read(await team.type("U1", "/presence me", name="Maria"))
+
+
 @pytest.mark.parametrize(
     ("line", "told_"),
     [

@@ -351,6 +351,7 @@ async def test_who_is_linked_on_while_their_word_waits_to_be_sent_is_told_too(
     await say(team, "U2", "/brb 1h", name="Tom")
     team.clock.advance(hours=1, seconds=1)
     await team.desk.tick()
+    team.clock.advance(seconds=1)
     await type_code(team, await ask(team))
     monkeypatch.setattr("bot.notifier.AT_ONCE", 1)
     slack = Slack()
