@@ -69,7 +69,7 @@ async def confirm(core: Rollcall, command: Command, agent: Agent | None, text: s
     person, typed = command.person, linking.read(text)
     secret_hash = b""
     asker_id = ""
-    if typed.name:
+    if typed.name and not await _spent(core, person):
         secret_hash = await asyncio.to_thread(linking.hashed, core.organization_id, typed)
         asker_id = await _asker(core, typed)
     confirmer_id = agent.id if agent else ""
@@ -98,6 +98,12 @@ async def confirm(core: Rollcall, command: Command, agent: Agent | None, text: s
     if row is None:
         raise NotFound("That agent was removed just now.")
     return link_replies.linked(row, names, written.clashes)
+
+
+async def _spent(core: Rollcall, person: Person) -> bool:
+    """Who may not try makes us no slow hash either."""
+    organization_id, who, now = core.organization_id, linking.account_of(person), core.clock.now()
+    return await core.store.read(lambda tx: tx.linking.spent(organization_id, who, now, TRIES))
 
 
 async def _asker(core: Rollcall, typed: Typed) -> str:

@@ -324,6 +324,10 @@ class Linking(Protocol):
         """Counts a try of that person's; False where there were `most` that count until later than now."""
         ...
 
+    def spent(self, organization_id: str, person: str, now: datetime, most: int) -> bool:
+        """Whether the person has had all their tries, so that none counts now."""
+        ...
+
     def forgive(self, organization_id: str, person: str) -> None:
         """The person's newest try counts no longer; those before it do."""
         ...

@@ -53,6 +53,14 @@ def _count_try(engine: Engine) -> ClauseElement:
 
 COUNT_TRY = Statement(_count_try)
 MISSED = Statement(update(_code).where(*_named).values(tries=_code.c.tries + 1))
+SPENT = Statement(
+    select(_try.c.tries).where(
+        _try.c.organization_id == bindparam("the_organization"),
+        _try.c.person == bindparam("the_person"),
+        _try.c.until_at >= _now,
+        _try.c.tries >= bindparam("most"),
+    )
+)
 FORGIVE = Statement(
     update(_try)
     .where(
@@ -152,6 +160,13 @@ class LinkRows:
             most=most,
         )
         return counted is not None
+
+    def spent(self, organization_id: str, person: str, now: datetime, most: int) -> bool:
+        """Whether the person has had all their tries, so that none counts now."""
+        found = self._sql.first(
+            SPENT, the_organization=organization_id, the_person=person, now=micros(now), most=most
+        )
+        return found is not None
 
     def forgive(self, organization_id: str, person: str) -> None:
         """The person's newest try counts no longer; those before it do."""

@@ -70,6 +70,11 @@ def hashed(organization_id: str, code: Typed) -> bytes:
     return hashlib.scrypt(code.secret.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
 
 
+def account_of(person: Person) -> str:
+    """Whose tries are counted."""
+    return f"{person.workspace_id}:{person.profile.external_id}"
+
+
 class Outcome(StrEnum):
     """What came of a typed code."""
 
@@ -147,7 +152,7 @@ def confirm(
     agent who asked; in any other case nothing changes but the count of tries."""
     if not is_first(tx, house.organization_id, delivery, now):
         return Written(_repeated(tx, house, person, typed, now))
-    who = f"{person.workspace_id}:{person.profile.external_id}"
+    who = account_of(person)
     if not tx.linking.may_try(house.organization_id, who, now, now + LASTS, TRIES):
         return Written(Outcome.REFUSED)
     confirmer = tx.members.by_identity(person.workspace_id, person.profile.external_id)

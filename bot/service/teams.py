@@ -6,6 +6,8 @@ Each function is one operation on one transaction.
 from collections.abc import Callable
 from datetime import datetime
 
+import regex
+
 from bot.domain.agent import Agent, Skill, Team
 from bot.domain.errors import BadInput, NotFound
 from bot.domain.events import AuditEntry, Event
@@ -19,12 +21,15 @@ from bot.service.deliveries import is_first
 
 LONGEST_NAME = 80
 """Characters, as in the configuration."""
+_UNSEEN = regex.compile(r"[\s\p{C}\p{M}\u115f\u1160\u2800\u3164\uffa0]")
+"""What shows nothing by itself, also where it counts as a letter or a symbol."""
 
 
 def name_of(typed: str, field: str) -> str:
-    """A name as typed, fit to be shown. Raises BadInput for none, or a longer one than 80 characters."""
+    """A name as typed, fit to be shown. Raises BadInput for none that can be seen, or a longer one than 80
+    characters, as people count them."""
     name = words(typed, LONGEST_NAME + 1)
-    if not name or len(name) > LONGEST_NAME:
+    if not _UNSEEN.sub("", name) or len(regex.findall(r"\X", name)) > LONGEST_NAME or name.endswith("…"):
         raise BadInput(f"A name has 1 to {LONGEST_NAME} characters, such as `Billing EU`.", field=field)
     return name
 

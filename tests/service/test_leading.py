@@ -241,6 +241,25 @@ async def test_skills_are_given_taken_and_made_by_leads() -> None:
     assert listed.splitlines()[0] == "German · german · Tom"
 
 
+@pytest.mark.parametrize("name", ["\u200d", "\ufe0f", "\u3164", "\u2800", "\u2800 \u3164\u200d", "\u0301"])
+async def test_a_name_that_nobody_can_see_is_none(name: str) -> None:
+    team = await opened()
+    for line in (f"team create {name}", f"team rename billing {name}"):
+        answer = read(await team.type("U9", f"/presence {line}", **BOSS))
+        assert "1 to 80 characters" in answer or "needs a name behind it" in answer
+    assert [one.name for one in team.desk.teams] == ["Support", "Billing"]
+
+
+async def test_a_name_is_as_long_as_people_count() -> None:
+    """A family is one character to see, and seven to a computer."""
+    team = await opened()
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
+    for name in (family * 12, "e\u0301" * 80):
+        answer = read(await team.type("U9", f"/presence team create {name}", **BOSS))
+        assert f"The team {name} is there." in answer
+    assert "1 to 80" in read(await team.type("U9", f"/presence team create {'e' * 81}", **BOSS))
+
+
 async def test_a_name_may_change_in_its_case_alone() -> None:
     team = await opened()
     answer = read(await team.type("U9", "/presence team rename billing BILLING", **BOSS))

@@ -55,6 +55,26 @@ async def test_fault_20_guessing_ends_after_five_tries_of_a_person() -> None:
     assert not await refused(team, await ask(team, "U5"))
 
 
+async def test_fault_20_who_may_not_try_makes_no_slow_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or five tries would be enough to keep the machine busy for ever."""
+    team = await open_team()
+    await both(team)
+    hashed: list[str] = []
+    slow = linking.hashed
+
+    def counted(organization_id: str, code: linking.Typed) -> bytes:
+        hashed.append(code.name)
+        return slow(organization_id, code)
+
+    monkeypatch.setattr(linking, "hashed", counted)
+    for _ in range(8):
+        assert await refused(team, "AAAA-AAAA")
+    assert len(hashed) == 5
+    team.clock.advance(minutes=10, microseconds=1)
+    assert await refused(team, "AAAA-AAAA")
+    assert len(hashed) == 6
+
+
 async def test_fault_20_a_code_is_dead_after_five_tries_by_however_many_people() -> None:
     """Who has seen its first half guesses the second no better together than alone."""
     team = await open_team()
