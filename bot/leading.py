@@ -314,18 +314,16 @@ class Leading:
 
     def _named(self, asked: Asked) -> Agent:
         """The agent whom the command names: by mention, or by the whole name."""
-        named = asked.arguments["agent"]
-        try:
-            return find_agent(self.core, asked.command.person.workspace_id, named, exact=True)
-        except NotFound:
-            wanted = named.strip().strip("<@>")
-            for profile in asked.command.mentioned:
-                if wanted == profile.external_id or wanted.casefold() == profile.name.casefold():
-                    enrol = f"{spelled('presence enrol', asked.names)} @{quoted(profile.name)}"
-                    raise NotFound(
-                        f"`{quoted(profile.name)}` is no agent. Type `{enrol}` first.", field="agent"
-                    ) from None
-            raise
+        named, workspace_id = asked.arguments["agent"], asked.command.person.workspace_id
+        wanted = named.strip().strip("<@>")
+        for profile in asked.command.mentioned:
+            if wanted == profile.external_id or wanted.casefold() == profile.name.casefold():
+                agent = self.core.roster.by_identity(workspace_id, profile.external_id)
+                if agent is not None:
+                    return agent
+                enrol = f"{spelled('presence enrol', asked.names)} @{quoted(profile.name)}"
+                raise NotFound(f"`{quoted(profile.name)}` is no agent. Type `{enrol}` first.", field="agent")
+        return find_agent(self.core, workspace_id, named, exact=True)
 
     def _whose(self, asked: Asked) -> Agent:
         """Whom it is for: oneself, or whom a lead names."""

@@ -29,13 +29,28 @@ def name_of(typed: str, field: str) -> str:
     """A name as typed, fit to be shown. Raises BadInput for none that can be seen, or a longer one than 80
     characters, as people count them."""
     name = words(typed, LONGEST_NAME + 1)
-    if not _UNSEEN.sub("", name) or len(regex.findall(r"\X", name)) > LONGEST_NAME or name.endswith("…"):
+    if not _UNSEEN.sub("", name) or len(regex.findall(r"\X", name)) > LONGEST_NAME or _cut(typed, name):
         raise BadInput(f"A name has 1 to {LONGEST_NAME} characters, such as `Billing EU`.", field=field)
     return name
 
 
+def _cut(typed: str, name: str) -> bool:
+    """Whether `words` had to cut it, which it does by marks and code points too."""
+    return name.endswith("…") and not typed.rstrip().endswith("…")
+
+
 def _shown(name: str) -> str:
     return words(name, 40).replace("`", "")
+
+
+def _refuse_other(there: Team | Skill | None, what: str, field: str) -> None:
+    """A team and a skill of one name: `/who german` would show but one of them."""
+    if there is not None:
+        raise BadInput(
+            f"There is a {what} `{there.slug}`, called `{_shown(there.name)}`, and who asks for one would be "
+            "shown the other. Take another name.",
+            field=field,
+        )
 
 
 def _announce(
@@ -64,6 +79,7 @@ def create_team(
             f"There is a team `{there.slug}` already, called `{_shown(there.name)}`. Take another name.",
             field="name",
         )
+    _refuse_other(clash(tx.members.skills(organization_id), slug, name), "skill", "name")
     team = Team(slug, name)
     tx.members.save_team(organization_id, team, now)
     _announce(tx, organization_id, "team.created", slug, name, actor, now)
@@ -99,6 +115,7 @@ def rename_team(
         raise BadInput(
             f"The team `{other.slug}` is called `{_shown(other.name)}`. Take another name.", field="name"
         )
+    _refuse_other(clash(tx.members.skills(organization_id), slug, name), "skill", "name")
     renamed = Team(slug, name, team.color)
     tx.members.save_team(organization_id, renamed, now)
     _announce(tx, organization_id, "team.renamed", slug, name, actor, now)
@@ -113,6 +130,7 @@ def ensure_skill(tx: Transaction, organization_id: str, typed: str, actor: str, 
     there = clash(skills, slug, name)
     if there is not None:
         return there
+    _refuse_other(clash(tx.members.teams(organization_id), slug, name), "team", "skill")
     skill = Skill(slug or _free("skill", {one.slug for one in skills}), name)
     tx.members.save_skill(organization_id, skill, now)
     _announce(tx, organization_id, "skill.created", skill.slug, name, actor, now)

@@ -254,10 +254,38 @@ async def test_a_name_is_as_long_as_people_count() -> None:
     """A family is one character to see, and seven to a computer."""
     team = await opened()
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
-    for name in (family * 12, "e\u0301" * 80):
+    for name in (family * 12, "e\u0301" * 80, "More…"):
         answer = read(await team.type("U9", f"/presence team create {name}", **BOSS))
         assert f"The team {name} is there." in answer
     assert "1 to 80" in read(await team.type("U9", f"/presence team create {'e' * 81}", **BOSS))
+
+
+async def test_no_team_is_called_as_a_skill_is_nor_the_other_way() -> None:
+    """`/whosin german` would show the team, and never those with the skill."""
+    team = await opened()
+    for line, told_ in (
+        ("team create GERMAN", "There is a skill german, called German"),
+        ("team rename billing: German", "There is a skill german, called German"),
+        ("skill add Support: U2", "There is a team support, called Support"),
+    ):
+        answer = read(await team.type("U9", f"/presence {line}", **BOSS, mentioned=(member("U2", "Tom"),)))
+        assert told_ in answer
+    assert [one.name for one in team.desk.teams] == ["Support", "Billing"]
+    assert [one.name for one in team.desk.skills] == ["German"]
+
+
+async def test_of_two_agents_of_one_name_the_one_meant_is_mentioned() -> None:
+    team = await opened()
+    await team.type("U3", "/available", name="Maria")
+    answer = read(await team.type("U9", "/presence set Maria away", **BOSS))
+    assert "2 agents are called Maria. Mention the one you mean with @, on the platform" in answer
+    await team.type("U9", "/presence set @Maria away", **BOSS, mentioned=(member("U3", "Maria"),))
+    rows = team.desk.roster.rows(team.clock.now())
+    assert {
+        row.agent.identities[0].external_id: row.facts.intent.choice
+        for row in rows
+        if row.agent.name == "Maria"
+    } == {"U1": "available", "U3": "away"}
 
 
 async def test_a_name_may_change_in_its_case_alone() -> None:
