@@ -99,7 +99,8 @@ def told(kind: Told, row: Row, identity_id: str, data: Mapping[str, str]) -> Mes
     if not others:
         return None
     shown = " and ".join(f"{words(one.name)} on {platform_name(one.platform)}" for one in others)
-    undo = Button("That's not me", "presence unlink", (("undo", data["code"]),), style=ButtonStyle.DANGER)
+    code = data.get("code", "")  # an earlier version kept none
+    undo = Button("That's not me", "presence unlink", (("undo", code),), style=ButtonStyle.DANGER)
     return Message(
         (
             ("Your code was used: you're one agent with ", Strong(shown), " now."),
@@ -109,5 +110,5 @@ def told(kind: Told, row: Row, identity_id: str, data: Mapping[str, str]) -> Mes
                 "and what you had set counts.",
             ),
         ),
-        buttons=(undo,),
+        buttons=(undo,) if code else (),
     )

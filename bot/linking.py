@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from bot import admission, link_replies
-from bot.commands import names_on, quoted, spelled
+from bot.commands import quoted, spelled
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Identity
 from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound
@@ -134,7 +134,7 @@ async def unlink(core: Rollcall, command: Command, agent: Agent, platform: str) 
                 field="platform",
             )
         identity = there[0]
-    names = names_on(command.person.platform, admission.names(core, command.person.platform))
+    names = admission.names(core, command.person.platform)
     if len(accounts) < 2:
         return link_replies.alone(names)
     written = await _part(core, command, agent, here, identity.id)

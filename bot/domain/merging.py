@@ -78,11 +78,11 @@ def stricter(one: Intent, other: Intent) -> Intent:
     return replace(chosen, base=max(_beneath(one), _beneath(other), key=_strictness))
 
 
-def _strictness(intent: Intent) -> tuple[int, bool, datetime, datetime, str, str]:
+def _strictness(intent: Intent) -> tuple[int, bool, datetime, datetime, str, str, str]:
     unset = intent.choice is Choice.AWAY and intent.by in NOT_SET
     rank = 0 if unset else STRICTNESS[intent.choice]
     ends = intent.until_at or intent.set_at
-    return rank, intent.until_at is None, ends, intent.set_at, intent.by, intent.reason
+    return rank, intent.until_at is None, ends, intent.set_at, intent.by, intent.reason, intent.reason_code
 
 
 def _beneath(intent: Intent) -> Intent:

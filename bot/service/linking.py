@@ -25,7 +25,7 @@ from bot.domain.ids import new_id
 from bot.domain.merging import Own
 from bot.domain.presence import Feeds
 from bot.domain.transition import Told
-from bot.ports import LinkCode, Load, NoticeRow, Person, Transaction, Undo
+from bot.ports import ACCOUNT, LinkCode, Load, NoticeRow, Person, Transaction, Undo
 from bot.service import members
 from bot.service.configured import Configured, Places
 from bot.service.deliveries import is_first
@@ -334,8 +334,8 @@ def notice(
         new_id("ntc", now),
         house.organization_id,
         agent_id,
-        f"{told.value}:{identity_id}",
+        told.value,
         now,
         now + WORTH_TELLING,
-        data=data,
+        data={ACCOUNT: identity_id, **data},
     )

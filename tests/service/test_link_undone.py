@@ -15,7 +15,7 @@ from bot.domain.transition import Told
 from bot.link_replies import told
 from bot.message import Message
 from bot.notifier import Notifier
-from bot.ports import Command, Load, NoticeRow, Person, Profile, RetryLater
+from bot.ports import ACCOUNT, Command, Load, NoticeRow, Person, Profile, RetryLater
 
 
 async def due(team: Team) -> list[NoticeRow]:
@@ -24,7 +24,7 @@ async def due(team: Team) -> list[NoticeRow]:
         lambda tx: tx.ledger.due_notices(team.desk.organization_id, team.clock.now(), 50)
     )
     team.clock.advance(minutes=2)  # they are not claimed any more
-    return [notice for notice in found if notice.told.startswith("linked:")]
+    return [notice for notice in found if notice.told == Told.LINKED]
 
 
 async def word(team: Team, to: str = "U1") -> Message:
@@ -33,7 +33,7 @@ async def word(team: Team, to: str = "U1") -> Message:
     assert known is not None
     row = team.desk.roster.row(known[0].id, team.clock.now())
     assert row is not None
-    notice = [one for one in await due(team) if one.told == f"linked:{known[1].id}"][-1]
+    notice = [one for one in await due(team) if one.data[ACCOUNT] == known[1].id][-1]
     message = told(Told.LINKED, row, known[1].id, notice.data)
     assert message is not None
     return message

@@ -16,7 +16,16 @@ async def put(team: Team, key: str, name: str, choice: Choice) -> None:
         feeds, now = team.desk.roster.feeds, team.clock.now()
         by = f"api:{key}"
         return set_by_program(
-            facts, feeds, team.desk.policy, now, by=by, name=name, choice=choice, reason="", until_at=None
+            facts,
+            feeds,
+            team.desk.policy,
+            now,
+            by=by,
+            name=name,
+            choice=choice,
+            reason="",
+            reason_code="",
+            until_at=None,
         )
 
     await team.desk.change(team.row("Maria").agent.id, decide, f"key:{key}", f"presence.{choice}")
