@@ -265,27 +265,25 @@ class Rollcall:
     async def profile_changed(self, workspace_id: str, profile: Profile) -> None:
         """Name, avatar, zone, admin flag of an agent; where they had left the workspace they are back."""
         known = self.roster.identity(workspace_id, profile.external_id)
-        back = known is None
+        gone = None
         if known is None and profile.kind is PersonKind.MEMBER:
-            known = self.roster.gone(workspace_id, profile.external_id)
+            known = gone = self.roster.gone(workspace_id, profile.external_id)
         if known is None:
             return
         agent, identity = known
 
         def alter(stored: Agent) -> Agent:
             renewed = members.with_profile(stored, identity, profile)
-            return self._with_role(renewed) if back else renewed
+            return self._with_role(renewed) if gone else renewed
 
         if alter(agent) != agent:
-            kind = "agent.back" if back else "agent.updated"
+            kind = "agent.back" if gone else "agent.updated"
             await self.changes.agent(agent.id, alter, f"platform:{identity.platform}", kind)
-        if back:
+        if gone:
             self.feeds.refit(workspace_id)
 
     def _with_role(self, agent: Agent) -> Agent:
-        """The role goes with the accounts that are there: some may have left, or come back."""
-        places = configured.Configured.of(self.config).places(list(self.workspaces.values()))
-        return replace(agent, role=places.role(agent))
+        return configured.with_role(agent, self.config, list(self.workspaces.values()))
 
     async def member_left(self, workspace_id: str, external_id: str, *, deleted: bool = False) -> None:
         """Left the workspace: disconnected there at once, and removed if they are nowhere else."""

@@ -91,6 +91,11 @@ class Configured(Struct, frozen=True):
         )
 
 
+def with_role(agent: Agent, config: Config, workspaces: Sequence[Workspace]) -> Agent:
+    """The role goes with the accounts that are there, of which some may have left, or come back."""
+    return replace(agent, role=Configured.of(config).places(workspaces).role(agent))
+
+
 class Beginning(Struct, frozen=True):
     """A start: what is to be applied to agents, after the lists themselves."""
 
