@@ -10,7 +10,7 @@ back. Nothing else is kept but the order of those who are equally loaded: who ca
 
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -129,6 +129,8 @@ class Roster:
         """By workspace, then by the platform's user id; also those that begin later."""
         self._verdicts: dict[Verdict, Verdict] = {}
         """The few that many share: without a word of anybody's own or an instant in them."""
+        self.before_due: Callable[[], None] = lambda: None
+        """Asked before time has a consequence: a feed may have missed that time."""
 
     # --- putting in ---
 
@@ -366,9 +368,11 @@ class Roster:
 
         Each comes at its own instant, so that it makes no difference how late anybody asks.
         """
+        due = self._due
+        if due and due[0][0] < now:
+            self.before_due()
         if self._changed_feeds:
             self._judge_anew(now)
-        due = self._due
         while due and due[0][0] < now:
             at, agent_id = heapq.heappop(due)
             entry = self._entries.get(agent_id)
