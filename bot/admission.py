@@ -6,7 +6,7 @@ Platforms say who somebody is with each command; whether that is enough is decid
 from bot.commands import GROUP, CommandSpec, Who, names_on, quoted
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Role
-from bot.domain.errors import Forbidden, NotEnrolled, Removed
+from bot.domain.errors import Forbidden, NotEnrolled, NotFound, Removed
 from bot.ports import Person, PersonKind
 
 
@@ -22,10 +22,8 @@ async def admit(core: Rollcall, person: Person, spec: CommandSpec) -> Agent | No
     profile = person.profile
     if profile.kind is not PersonKind.MEMBER:
         raise NotEnrolled("Only full members of this workspace can use Rollcall. An admin can make you one.")
+    await core.profile_changed(person.workspace_id, profile)
     agent = core.roster.by_identity(person.workspace_id, profile.external_id)
-    if agent is not None:
-        await core.profile_changed(person.workspace_id, profile)
-        agent = core.roster.by_identity(person.workspace_id, profile.external_id) or agent
     lead = is_lead(core, person, agent)
     if spec.who is Who.LEAD and not lead:
         raise Forbidden("Only leads can do that. Ask one of them, or an admin of this workspace.")
@@ -42,6 +40,14 @@ async def admit(core: Rollcall, person: Person, spec: CommandSpec) -> Agent | No
     if spec.who is not Who.AGENT:
         return None
     return await core.enrol(person.workspace_id, profile, "agent:self")
+
+
+def still(core: Rollcall, person: Person, agent: Agent) -> None:
+    """For whoever changes themselves, to be asked when nothing else can change them. Raises NotFound where
+    the account has come to another agent since the command was admitted."""
+    known = core.roster.by_identity(person.workspace_id, person.profile.external_id)
+    if known is None or known.id != agent.id:
+        raise NotFound("That agent was removed just now.")
 
 
 def belongs(core: Rollcall, person: Person) -> bool:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from bot.commands import CommandSpec, quoted
 from bot.domain.agent import Agent
-from bot.domain.errors import BadInput, NotEnrolled
+from bot.domain.errors import BadInput, NotEnrolled, NotFound
 from bot.domain.reasons import Reasons
 from bot.domain.when import parse_when
 from bot.ports import Command
@@ -35,6 +35,16 @@ class Asked(Struct, frozen=True):
 def actor_of(asked: Asked) -> str:
     """Who did it, for the audit."""
     return members.actor_of(asked.command.person, asked.agent)
+
+
+def theirs(asked: Asked, stored: Agent) -> Agent:
+    """The agent as stored who is to be changed by themselves. Raises NotFound where the account that the
+    command came from is another agent's by now."""
+    person = asked.command.person
+    account = (person.workspace_id, person.profile.external_id)
+    if all((one.workspace_id, one.external_id) != account for one in stored.identities):
+        raise NotFound("That agent was removed just now.")
+    return stored
 
 
 class TimeAway(Struct, frozen=True):

@@ -11,7 +11,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from bot.domain.errors import BadInput, UnknownCommand
-from bot.domain.parts import around_choice, before_person, leading_slug
+from bot.domain.named import Spoken, meant, slugs_of
+from bot.domain.parts import around_choice, before_colon, before_person, leading
 from bot.message import words
 
 
@@ -171,6 +172,13 @@ TABLE: tuple[CommandSpec, ...] = (
         "german [@agent]",
     ),
     CommandSpec(
+        "presence skill delete",
+        "Leads: a skill that nobody has is no longer one",
+        Who.LEAD,
+        (Parameter("skill", Kind.SKILL, "Which skill", required=True),),
+        "german",
+    ),
+    CommandSpec(
         "presence link",
         "Be one agent on two platforms: ask for a code here, type it there",
         Who.ANYONE,
@@ -238,8 +246,8 @@ def spelled(name: str, names: Mapping[str, str]) -> str:
 def read_line(
     typed: str,
     names: Mapping[str, str],
-    teams: Sequence[str] = (),
-    skills: Sequence[str] = (),
+    teams: Spoken = (),
+    skills: Spoken = (),
     people: Sequence[str] = (),
 ) -> tuple[str, dict[str, str]]:
     """A typed line without its slash, `brb 30m lunch`, to the table's name and the arguments.
@@ -296,8 +304,8 @@ def _below_group(sub: str, names: Mapping[str, str]) -> str:
 def arguments_of(
     spec: CommandSpec,
     text: str,
-    teams: Sequence[str] = (),
-    skills: Sequence[str] = (),
+    teams: Spoken = (),
+    skills: Spoken = (),
     people: Sequence[str] = (),
 ) -> dict[str, str]:
     """The text behind a command to its arguments. A time and a reason stay together, under `until`:
@@ -308,9 +316,11 @@ def arguments_of(
     if kinds == [Kind.TEAM, Kind.SKILL]:
         return _teams_and_skills(text, teams, skills)
     first, behind = spec.parameters[0], spec.parameters[1:]
+    if first.kind in LISTED and not behind:
+        return check_names({first.name: text}, teams, skills, spec)
     if first.kind in LISTED and behind:
         known = teams if first.kind is Kind.TEAM else skills
-        slug, rest = _named_first(first, text, known, people)
+        slug, rest = _named_first(first, behind[0], text, known, people)
         return {first.name: slug, behind[0].name: rest} if rest else {first.name: slug}
     if Kind.CHOICE in kinds:
         names = [parameter.name for parameter in spec.parameters]
@@ -324,15 +334,21 @@ def arguments_of(
 
 
 def _named_first(
-    parameter: Parameter, text: str, known: Sequence[str], people: Sequence[str]
+    parameter: Parameter, behind: Parameter, text: str, known: Spoken, people: Sequence[str]
 ) -> tuple[str, str]:
     """The team or skill that a line begins with, and the rest. A new skill is whatever stands before a
-    person."""
+    person. Raises BadInput where two may be meant, and the rest is no check of which."""
     said = text.split()
-    found = leading_slug(said, known)
-    if found is None and parameter.kind is not Kind.NEW_SKILL:
+    found = leading(said, known)
+    if len({slug for slug, _ in found}) > 1 and behind.kind is Kind.NAME:
+        some = " or ".join(f"`{slug}`" for slug, _ in reversed(found))
+        raise BadInput(
+            f"Do you mean {some}? Put a colon behind the one you mean: `{found[-1][0]}: {found[-1][1]}`.",
+            field=parameter.name,
+        )
+    if not found and parameter.kind is not Kind.NEW_SKILL:
         raise no_such(parameter.name, said[0], known, seen=False)
-    return found or before_person(said, people)
+    return found[0] if found else before_colon(said) or before_person(said, people)
 
 
 def quoted(typed: str) -> str:
@@ -340,41 +356,54 @@ def quoted(typed: str) -> str:
     return words(typed, 40).replace("`", "")
 
 
-def _teams_and_skills(text: str, teams: Sequence[str], skills: Sequence[str]) -> dict[str, str]:
+def _teams_and_skills(text: str, teams: Spoken, skills: Spoken) -> dict[str, str]:
     given: dict[str, str] = {}
-    for word in text.lower().split():
-        slug = word.lstrip("#@")
-        kind = "team" if slug in teams else "skill" if slug in skills else ""
-        if not kind:
-            raise no_such("team or skill", word, [*teams, *skills])
+    said = [word.lstrip("#@") or word for word in text.split()]
+    while said:
+        kind, found = "team", leading(said, teams)
+        if not found:
+            kind, found = "skill", leading(said, skills)
+        if not found:
+            raise no_such("team or skill", said[0].lower(), {**_pairs(teams), **_pairs(skills)})
+        slug, rest = found[0]
         if given.setdefault(kind, slug) != slug:
             raise BadInput(
                 f"`{given[kind]}` and `{slug}` are two {kind}s. Ask for one {kind} at a time.", field=kind
             )
+        said = rest.split()
     return given
 
 
+def _pairs(known: Spoken) -> Mapping[str, str]:
+    return known if isinstance(known, Mapping) else {one: one for one in known}
+
+
 def check_names(
-    arguments: Mapping[str, str], teams: Sequence[str], skills: Sequence[str], spec: CommandSpec | None = None
-) -> None:
-    """Raises BadInput where a field holds a team or skill that is not known, unless `spec` takes new ones."""
+    arguments: Mapping[str, str], teams: Spoken, skills: Spoken, spec: CommandSpec | None = None
+) -> dict[str, str]:
+    """The arguments of fields, teams and skills by their slugs. Raises BadInput where one is not known,
+    unless `spec` takes new ones."""
     new = any(parameter.kind is Kind.NEW_SKILL for parameter in spec.parameters) if spec else False
     seen = spec is None or not any(one.required for one in spec.parameters)
-    for key, known in (("team", teams), ("skill", () if new else skills)):
-        given = arguments.get(key)
-        if given and given not in known and not (new and key == "skill"):
-            raise no_such(key, given, known, seen=seen)
+    named = {key: value for key, value in arguments.items() if value}
+    for key, known in (("team", teams), ("skill", skills)):
+        if given := named.get(key):
+            slug = meant(given, known)
+            if slug is None and not (new and key == "skill"):
+                raise no_such(key, given, known, seen=seen)
+            named[key] = slug or given
+    return named
 
 
-def no_such(what: str, typed: str, known: Sequence[str], *, seen: bool = True) -> BadInput:
+def no_such(what: str, typed: str, known: Spoken, *, seen: bool = True) -> BadInput:
     """The refusal of a team or skill that is not there, with the nearest, or with those that are. `seen`:
     it was asked for to see who is in it."""
     near = difflib.get_close_matches(typed.lower().lstrip("#@"), known, n=1, cutoff=0.75)
     if near:
         hint = f"Did you mean `{near[0]}`?"
-    elif known:
-        more = f" and {len(known) - 10} more" if len(known) > 10 else ""
-        hint = f"There are {', '.join(f'`{name}`' for name in known[:10])}{more}."
+    elif slugs := slugs_of(known):
+        more = f" and {len(slugs) - 10} more" if len(slugs) > 10 else ""
+        hint = f"There are {', '.join(f'`{slug}`' for slug in slugs[:10])}{more}."
     else:
         hint = "None is set up yet."
     if seen:

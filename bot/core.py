@@ -25,6 +25,7 @@ from bot.ports import (
     Clock,
     HintSighting,
     Load,
+    PersonKind,
     Profile,
     Sighting,
     Store,
@@ -277,17 +278,27 @@ class Rollcall:
         )
 
     async def profile_changed(self, workspace_id: str, profile: Profile) -> None:
-        """Name, avatar, zone, admin flag of an agent."""
+        """Name, avatar, zone, admin flag of an agent; where they had left the workspace they are back."""
         known = self.roster.identity(workspace_id, profile.external_id)
+        gone = None
+        if known is None and profile.kind is PersonKind.MEMBER:
+            known = gone = self.roster.gone(workspace_id, profile.external_id)
         if known is None:
             return
         agent, identity = known
-        if members.with_profile(agent, identity, profile) != agent:
-            await self.changes.agent(
-                agent.id,
-                lambda stored: members.with_profile(stored, identity, profile),
-                f"platform:{identity.platform}",
-            )
+
+        def alter(stored: Agent) -> Agent:
+            renewed = members.with_profile(stored, identity, profile)
+            return self._with_role(renewed) if gone else renewed
+
+        if alter(agent) != agent:
+            kind = "agent.back" if gone else "agent.updated"
+            await self.changes.agent(agent.id, alter, f"platform:{identity.platform}", kind)
+        if gone:
+            self.feeds.refit(workspace_id)
+
+    def _with_role(self, agent: Agent) -> Agent:
+        return configured.with_role(agent, self.config, list(self.workspaces.values()))
 
     async def member_left(self, workspace_id: str, external_id: str, *, deleted: bool = False) -> None:
         """Left the workspace: disconnected there at once, and removed if they are nowhere else."""
@@ -308,7 +319,7 @@ class Rollcall:
         last = members.gone(agent, identity).removed
 
         def alter(stored: Agent) -> Agent:
-            left = members.gone(stored, identity)
+            left = self._with_role(members.gone(stored, identity))
             if left.removed is not last or all(one.id != identity.id for one in stored.identities):
                 raise NotFound("Somebody's accounts have just changed.")
             return left
@@ -358,7 +369,9 @@ class Rollcall:
             )
         )
         self.feeds.refit(workspace_id)
-        return agent
+        if self.roster.gone(workspace_id, profile.external_id):
+            await self.profile_changed(workspace_id, profile)
+        return self.roster.agent(agent.id) or agent
 
     async def name_agent(self, agent_id: str, system: str, external_id: str | None, actor: str) -> Agent:
         """Let another system know the agent as `external_id`, or (None) no longer. Raises NotFound, and

@@ -9,7 +9,8 @@ import structlog
 from msgspec.structs import replace
 
 from bot import admission, auditing, consoles, explain, linking, reason_replies, replies
-from bot.asked import Asked, actor_of, time_away
+from bot.asked import Asked, actor_of, theirs, time_away
+from bot.changes import TRIES, Decide
 from bot.commands import (
     BY_NAME,
     GROUP,
@@ -22,7 +23,7 @@ from bot.commands import (
 )
 from bot.config import Config
 from bot.core import Rollcall
-from bot.domain.agent import Agent, slug_among
+from bot.domain.agent import Agent
 from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import (
     BadInput,
@@ -33,9 +34,11 @@ from bot.domain.errors import (
     Unavailable,
     UnknownCommand,
 )
-from bot.domain.facts import Choice, FeedState, Presence
+from bot.domain.facts import Choice, Facts, FeedState, Presence
 from bot.domain.ids import new_id
+from bot.domain.named import spoken
 from bot.domain.presence import Feeds
+from bot.domain.transition import Step as Decision
 from bot.leading import Leading, author
 from bot.lookup import find_agent, find_zone, suggest
 from bot.message import Message
@@ -110,15 +113,27 @@ class Dispatcher:
         name, arguments = self._read(command, names)
         spec = BY_NAME[name]
         check(spec, arguments, names)
-        agent = await admission.admit(self.core, command.person, spec)
-        asked = Asked(command, spec, arguments, names, agent, now)
-        reply = await self._use_cases[name](asked)
+        for left in reversed(range(TRIES)):
+            agent = await admission.admit(self.core, command.person, spec)
+            asked = Asked(command, spec, arguments, names, agent, now)
+            try:
+                reply = await self._use_cases[name](asked)
+                break
+            except NotFound:
+                if not left or not self._moved(asked):
+                    raise
         if agent is not None and spec.who is Who.ANYONE:
             person = command.person  # by now perhaps another agent's
             self._renew(
                 self.core.roster.by_identity(person.workspace_id, person.profile.external_id) or agent
             )
         return replace(reply, replaces=command.clicked and name != "presence help")
+
+    def _moved(self, asked: Asked) -> bool:
+        """Whether whoever gives the command has become another agent over it, by a link or an unlink."""
+        person = asked.command.person
+        known = self.core.roster.by_identity(person.workspace_id, person.profile.external_id)
+        return asked.agent is not None and known is not None and known.id != asked.agent.id
 
     def _stands(self, command: Command, problem: RollcallError) -> Presence | None:
         """How somebody is still seen whose `/away` was refused: they may look away in good faith."""
@@ -127,20 +142,9 @@ class Dispatcher:
         return row.verdict.presence if row and problem.field and command.name == "away" else None
 
     def _read(self, command: Command, names: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        name, arguments = self._parsed(command, names)
-        for what, listed in (("team", self.core.teams), ("skill", self.core.skills)):
-            if what in arguments:  # a slug of before leads to the one of now
-                arguments[what] = slug_among(listed, arguments[what]) or arguments[what]
-        return name, arguments
-
-    def _parsed(self, command: Command, names: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        teams, skills = (
-            [one.slug for one in listed] + [alias for one in listed for alias in one.aliases]
-            for listed in (self.core.teams, self.core.skills)
-        )
+        teams, skills = spoken(self.core.teams), spoken(self.core.skills)
         if command.text is None:
-            check_names(command.arguments, teams, skills, BY_NAME.get(command.name))
-            return command.name, {key: value for key, value in command.arguments.items() if value}
+            return command.name, check_names(command.arguments, teams, skills, BY_NAME.get(command.name))
         people = [name for one in command.mentioned for name in (one.external_id, one.name)]
         if command.name == GROUP:
             return read_line(f"{names[GROUP]} {command.text}", names, teams, skills, people)
@@ -186,24 +190,32 @@ class Dispatcher:
             raise NotFound("That agent was removed just now.")
         return known[1].id
 
+    async def _own(self, asked: Asked, decide: Decide, action: str) -> None:
+        """Change the facts of whoever gives the command, as long as they are that agent."""
+        agent = asked.needed
+
+        def decided(facts: Facts, at: datetime) -> Decision:
+            admission.still(self.core, asked.command.person, agent)
+            return decide(facts, at)
+
+        await self.core.change(agent.id, decided, f"agent:{agent.id}", action, asked.command.delivery)
+
     async def _available(self, asked: Asked) -> Message:
-        agent, note, here = asked.needed, asked.arguments.get("note", ""), self._identity_id(asked)
-        await self.core.change(
-            agent.id,
+        note, here = asked.arguments.get("note", ""), self._identity_id(asked)
+        await self._own(
+            asked,
             lambda facts, at: choose_available(
                 facts, self._feeds, self.core.policy, at, note=note, identity_id=here
             ),
-            f"agent:{agent.id}",
             "presence.available",
-            asked.command.delivery,
         )
         return self._as_it_stands(asked)
 
     async def _away(self, asked: Asked) -> Message:
         agent = asked.needed
         away = time_away(asked, agent.zone, self.core.reasons)
-        await self.core.change(
-            agent.id,
+        await self._own(
+            asked,
             lambda facts, at: choose_away(
                 facts,
                 self._feeds,
@@ -213,20 +225,13 @@ class Dispatcher:
                 reason_code=away.reason_code,
                 until_at=away.until_at,
             ),
-            f"agent:{agent.id}",
             "presence.away",
-            asked.command.delivery,
         )
         return self._as_it_stands(asked)
 
     async def _off(self, asked: Asked) -> Message:
-        agent = asked.needed
-        await self.core.change(
-            agent.id,
-            lambda facts, at: sign_off(facts, self._feeds, self.core.policy, at),
-            f"agent:{agent.id}",
-            "presence.off",
-            asked.command.delivery,
+        await self._own(
+            asked, lambda facts, at: sign_off(facts, self._feeds, self.core.policy, at), "presence.off"
         )
         return self._as_it_stands(asked)
 
@@ -291,7 +296,7 @@ class Dispatcher:
         agent, zone = asked.needed, find_zone(asked.arguments["zone"])
         await self.core.changes.agent(
             agent.id,
-            lambda stored: replace(stored, zone=zone, zone_by_hand=True),
+            lambda stored: replace(theirs(asked, stored), zone=zone, zone_by_hand=True),
             f"agent:{agent.id}",
             delivery=asked.command.delivery,
         )
@@ -309,6 +314,8 @@ class Dispatcher:
         return await linking.ask(self.core, asked.command, replace(asked, agent=agent).needed)
 
     async def _unlink(self, asked: Asked) -> Message:
+        if code := asked.arguments.get("undo", ""):
+            return await linking.undo(self.core, asked.command, asked.needed, code)
         return await linking.unlink(
             self.core, asked.command, asked.needed, asked.arguments.get("platform", "")
         )

@@ -83,6 +83,10 @@ BECAUSE: Mapping[str, tuple[str, str]] = {
     "unobserved": ("nobody could see you for too long", "nobody could see them for too long"),
     "not_connected": ("nothing shows yet that you're here", "nothing shows yet that they're here"),
     "removed": ("you left the workspace you were seen in", "they left the workspace they were seen in"),
+    "unlinked": (
+        "the account you were seen on is an agent of its own now",
+        "the account they were seen on is an agent of its own now",
+    ),
     "switched_off": (
         "the platform you were seen on no longer tells who is there",
         "the platform they were seen on no longer tells who is there",

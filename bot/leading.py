@@ -4,6 +4,7 @@ Who may: setting others, capacity, making and renaming are a lead's; joining, le
 or not, is everybody's own, and a lead's for others. Checked with each command (`bot.admission`).
 """
 
+import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -11,7 +12,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from bot import admission, team_replies
-from bot.asked import Asked, actor_of, time_away
+from bot.asked import Asked, actor_of, theirs, time_away
 from bot.commands import quoted, spelled
 from bot.config.values import known_zone
 from bot.core import Rollcall
@@ -19,6 +20,7 @@ from bot.domain.agent import Agent, Skill
 from bot.domain.choices import choose_available, choose_away
 from bot.domain.errors import BadInput, Forbidden, NotEnrolled, NotFound
 from bot.domain.facts import Facts
+from bot.domain.named import clash, spoken
 from bot.domain.slugs import slug_of
 from bot.domain.transition import Notice, Told
 from bot.domain.transition import Step as Decision
@@ -27,6 +29,7 @@ from bot.message import Message
 from bot.ports import Transaction
 from bot.roster import Row
 from bot.service import teams
+from bot.service.deliveries import is_first
 
 MOST_CHATS = 100
 NAME_OF = "name."
@@ -66,6 +69,7 @@ class Leading:
             "presence skill list": self._skill_list,
             "presence skill add": self._skill_add,
             "presence skill remove": self._skill_remove,
+            "presence skill delete": self._skill_delete,
         }
 
     # --- somebody's presence, and how much they take ---
@@ -94,6 +98,8 @@ class Leading:
             )
 
         def decide(facts: Facts, at: datetime) -> Decision:
+            if oneself:
+                admission.still(self.core, asked.command.person, agent)
             after, changes = chosen(facts, feeds, policy, at, by=by)
             return after, changes if oneself else (*changes, Notice(Told.SET_BY_LEAD, at, name))
 
@@ -198,15 +204,7 @@ class Leading:
 
     async def _skill_add(self, asked: Asked) -> Message:
         agent, typed, actor = self._whose(asked), asked.arguments["skill"], actor_of(asked)
-        wanted, name = slug_of(typed), typed.casefold()
-        known = next(
-            (
-                one
-                for one in self.core.skills
-                if wanted in (one.slug, *one.aliases) or one.name.casefold() == name
-            ),
-            None,
-        )
+        known = clash(self.core.skills, slug_of(typed), typed.rstrip(":"))
         skill: teams.Listed | None = known
         if skill is None:
             if not admission.is_lead(self.core, asked.command.person, asked.agent):
@@ -214,6 +212,7 @@ class Leading:
                     f"There is no skill `{quoted(typed)}`, and only leads make new ones. "
                     f"`{spelled('presence skill list', asked.names)}` shows those that there are."
                 )
+            typed = self._new_skill(asked, typed)
             skill = await self.core.lists.change(
                 lambda tx, now: teams.ensure_skill(tx, self.core.organization_id, typed, actor, now)
             )
@@ -231,6 +230,60 @@ class Leading:
             return team_replies.skilled(agent, skill, oneself=_oneself(asked, agent), new=False)
         return team_replies.unskilled(agent, skill.name, oneself=_oneself(asked, agent))
 
+    def _new_skill(self, asked: Asked, typed: str) -> str:
+        """The name of a skill that is to be made. Raises BadInput for what looks like a slip: a person in
+        it, or nearly a skill that there is. A colon behind it says that it is none."""
+        name = typed.rstrip(":").strip()
+        shown = quoted(name)
+        people = {word for one in asked.command.mentioned for word in (one.external_id, one.name)}
+        if name.startswith(("@", "<@")) or name.partition(" ")[0] in people:
+            raise BadInput("The skill comes first, then the person, such as `german @Tom`.", field="skill")
+        if typed.endswith(":"):
+            return name
+        plain = name.casefold()
+        for agent in self.core.roster.everyone():
+            if plain.endswith(f" {agent.name.casefold()}"):
+                skill = quoted(name[: -len(agent.name)].strip())
+                raise BadInput(
+                    f"Do you mean the skill `{skill}` for {quoted(agent.name)}? Put a colon between them: "
+                    f"`{skill}: {quoted(agent.name)}`. If all of it is the skill, put one behind it: "
+                    f"`{shown}:`.",
+                    field="skill",
+                )
+        near = difflib.get_close_matches(plain, spoken(self.core.skills), n=1, cutoff=0.75)
+        if near:
+            raise BadInput(
+                f"There is no skill `{shown}`. Did you mean `{near[0]}`? If it is to be a new one, type it "
+                f"with a colon behind it: `{shown}:`.",
+                field="skill",
+            )
+        return name
+
+    async def _skill_delete(self, asked: Asked) -> Message:
+        slug, actor = asked.arguments["skill"], actor_of(asked)
+        skill = next((one for one in self.core.skills if one.slug == slug), Skill(slug, slug))
+        if any(slug == one.slug for one in self.core.config.skill):
+            raise BadInput(
+                f"`{slug}` stands in the configuration, and would be there again with the next start. "
+                "Whoever runs Rollcall takes it out there.",
+                field="skill",
+            )
+        if holders := self._holders("skill").get(slug):
+            more = f" and {len(holders) - 1} more still have" if holders[1:] else " still has"
+            raise BadInput(
+                f"{quoted(holders[0])}{more} the skill `{slug}`. Take it from them first, with "
+                f"`{spelled('presence skill remove', asked.names)} {slug} @somebody`.",
+                field="skill",
+            )
+        organization_id = self.core.organization_id
+
+        def end(tx: Transaction, now: datetime) -> None:
+            if is_first(tx, organization_id, asked.command.delivery, now):
+                teams.end(tx, organization_id, "skill", slug, actor, now)
+
+        await self.core.lists.change(end)
+        return team_replies.ended(skill)
+
     # --- whom, and how ---
 
     def _holders(self, what: str) -> Mapping[str, Sequence[str]]:
@@ -243,18 +296,16 @@ class Leading:
 
     def _named(self, asked: Asked) -> Agent:
         """The agent whom the command names: by mention, or by the whole name."""
-        named = asked.arguments["agent"]
-        try:
-            return find_agent(self.core, asked.command.person.workspace_id, named, exact=True)
-        except NotFound:
-            wanted = named.strip().strip("<@>")
-            for profile in asked.command.mentioned:
-                if wanted == profile.external_id or wanted.casefold() == profile.name.casefold():
-                    enrol = f"{spelled('presence enrol', asked.names)} @{quoted(profile.name)}"
-                    raise NotFound(
-                        f"`{quoted(profile.name)}` is no agent. Type `{enrol}` first.", field="agent"
-                    ) from None
-            raise
+        named, workspace_id = asked.arguments["agent"], asked.command.person.workspace_id
+        wanted = named.strip().strip("<@>")
+        for profile in asked.command.mentioned:
+            if wanted == profile.external_id or wanted.casefold() == profile.name.casefold():
+                agent = self.core.roster.by_identity(workspace_id, profile.external_id)
+                if agent is not None:
+                    return agent
+                enrol = f"{spelled('presence enrol', asked.names)} @{quoted(profile.name)}"
+                raise NotFound(f"`{quoted(profile.name)}` is no agent. Type `{enrol}` first.", field="agent")
+        return find_agent(self.core, workspace_id, named, exact=True)
 
     def _whose(self, asked: Asked) -> Agent:
         """Whom it is for: oneself, or whom a lead names."""
@@ -282,14 +333,33 @@ class Leading:
         now, actor = self.core.clock.now(), actor_of(asked)
         return await self.core.changes.stored(
             agent.id,
-            lambda tx: teams.alter(tx, agent.id, change, kind, said, actor, now, asked.command.delivery),
+            lambda tx: teams.alter(
+                tx,
+                agent.id,
+                lambda one: change(theirs(asked, one) if _oneself(asked, one) else one),
+                kind,
+                said,
+                actor,
+                now,
+                asked.command.delivery,
+            ),
         )
 
     async def _place(self, asked: Asked, agent: Agent, kind: teams.Kind, slug: str, *, inside: bool) -> Agent:
         now, actor = self.core.clock.now(), actor_of(asked)
         return await self.core.changes.stored(
             agent.id,
-            lambda tx: teams.place(tx, agent.id, kind, slug, inside, actor, now, asked.command.delivery),
+            lambda tx: teams.place(
+                tx,
+                agent.id,
+                kind,
+                slug,
+                inside,
+                actor,
+                now,
+                asked.command.delivery,
+                lambda one: theirs(asked, one) if _oneself(asked, one) else one,
+            ),
         )
 
 

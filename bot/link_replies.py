@@ -35,11 +35,13 @@ def own(names: Mapping[str, str]) -> Message:
     )
 
 
-def linked(agent: Agent, here: Identity, names: Mapping[str, str], clashes: Sequence[str]) -> Message:
+def linked(row: Row, names: Mapping[str, str], clashes: Sequence[str]) -> Message:
     """To whoever typed the code."""
+    agent = row.agent
     undo = Code(spelled("presence unlink", names))
     lines: list[Line] = [
         ("You're one agent now, ", Strong(words(agent.name)), ": ", *_accounts(agent), "."),
+        ("You're ", Strong(LABELS[row.verdict.presence]), ", as the stricter of what was set on them."),
         ("What you set on one counts on all, and you're there while any of them is.",),
         ("If one of them isn't you, type ", undo, "."),
     ]
@@ -55,15 +57,27 @@ def _accounts(agent: Agent) -> Sequence[Span]:
     return (" and ".join(shown),)
 
 
-def unlinked(identity: Identity, names: Mapping[str, str], *, here: bool) -> Message:
-    """After `/presence unlink`."""
-    whose = "This account" if here else f"{words(identity.name)} on {platform_name(identity.platform)}"
+def unlinked(alone: Agent, row: Row, names: Mapping[str, str], *, here: bool) -> Message:
+    """After `/presence unlink`, and "That's not me": `alone` is what was unlinked, `row` whoever asks, and
+    `here` that they are the same."""
+    if here and len(alone.identities) == 1:
+        whose = "This account is an agent of its own"
+    else:
+        whose = _are(alone.identities) + (
+            " one agent of their own" if alone.identities[1:] else " an agent of its own"
+        )
     lines: list[Line] = [
-        (f"{whose} is an agent of its own again, with nothing set. The history so far stays with the other.",)
+        (f"{whose} again, with nothing set. The history so far stays with the other.",),
+        ("You're ", Strong(LABELS[row.verdict.presence]), "."),
     ]
     if here:
         lines.append(("Type ", Code(spelled("available", names)), " when you can take chats."))
     return Message(tuple(lines), buttons=(IM_AVAILABLE,) if here else ())
+
+
+def _are(identities: Sequence[Identity]) -> str:
+    shown = [f"{words(one.name)} on {platform_name(one.platform)}" for one in identities]
+    return " and ".join(shown) + (" are" if shown[1:] else " is")
 
 
 def alone(names: Mapping[str, str]) -> Message:
@@ -72,7 +86,7 @@ def alone(names: Mapping[str, str]) -> Message:
     return Message((("This account is linked to no other. To link it: ", link, "."),))
 
 
-def told(kind: Told, row: Row, identity_id: str) -> Message | None:
+def told(kind: Told, row: Row, identity_id: str, data: Mapping[str, str]) -> Message | None:
     """A word to one account about others that came to it, or about itself; None when it is over."""
     agent = row.agent
     if not any(one.id == identity_id and one.present for one in agent.identities):
@@ -85,13 +99,16 @@ def told(kind: Told, row: Row, identity_id: str) -> Message | None:
     if not others:
         return None
     shown = " and ".join(f"{words(one.name)} on {platform_name(one.platform)}" for one in others)
-    undo = Button(
-        "That's not me", "presence unlink", (("platform", others[-1].platform),), style=ButtonStyle.DANGER
-    )
+    code = data.get("code", "")  # an earlier version kept none
+    undo = Button("That's not me", "presence unlink", (("undo", code),), style=ButtonStyle.DANGER)
     return Message(
         (
             ("Your code was used: you're one agent with ", Strong(shown), " now."),
-            ("If that isn't you, press the button: the account goes, and all that you had stays.",),
+            ("You're ", Strong(LABELS[row.verdict.presence]), "."),
+            (
+                "If that isn't you, press the button within a day: they're an agent of their own again, "
+                "and what you had set counts.",
+            ),
         ),
-        buttons=(undo,),
+        buttons=(undo,) if code else (),
     )

@@ -1,17 +1,19 @@
 """`/presence link` and `/presence unlink`: one person on several platforms (`docs/linking.md`)."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 from bot import admission, link_replies
-from bot.commands import quoted
+from bot.commands import quoted, spelled
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Identity
 from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from bot.domain.ids import new_id
+from bot.feeds import CONSOLES
 from bot.message import Message
 from bot.ports import Command, LinkCode, Person
-from bot.service import linking
+from bot.service import linking, unlinking
 from bot.service.linking import LASTS, TRIES, Outcome, Sides, Typed, Written
 
 REFUSED = (
@@ -30,7 +32,11 @@ async def ask(core: Rollcall, command: Command, agent: Agent) -> Message:
     """A new code for the agent; those before it are void."""
     person, now = command.person, core.clock.now()
     elsewhere = sorted(
-        {one.platform for one in core.workspaces.values() if one.id not in _workspaces_of(agent)}
+        {
+            one.platform
+            for one in core.workspaces.values()
+            if one.id not in _workspaces_of(agent) and one.platform != CONSOLES
+        }
     )
     if not elsewhere:
         raise Forbidden("You're linked everywhere already: Rollcall is in no other workspace.")
@@ -63,7 +69,7 @@ async def confirm(core: Rollcall, command: Command, agent: Agent | None, text: s
     person, typed = command.person, linking.read(text)
     secret_hash = b""
     asker_id = ""
-    if typed.name:
+    if typed.name and not await _spent(core, person):
         secret_hash = await asyncio.to_thread(linking.hashed, core.organization_id, typed)
         asker_id = await _asker(core, typed)
     confirmer_id = agent.id if agent else ""
@@ -83,17 +89,21 @@ async def confirm(core: Rollcall, command: Command, agent: Agent | None, text: s
     )
     _show(core, written)
     known = core.roster.by_identity(person.workspace_id, person.profile.external_id)
-    linked = known is not None and len(_accounts(known)) > 1
-    if (
-        known is None
-        or written.outcome is Outcome.REFUSED
-        or (written.outcome is Outcome.REPEATED and not linked)
-    ):
+    if known is None or written.outcome is Outcome.REFUSED:
         raise Forbidden(REFUSED)
     names = admission.names(core, person.platform)
     if written.outcome is Outcome.OWN:
         return link_replies.own(names)
-    return link_replies.linked(known, _identity(core, person)[1], names, written.clashes)
+    row = core.roster.row(known.id, core.clock.now())
+    if row is None:
+        raise NotFound("That agent was removed just now.")
+    return link_replies.linked(row, names, written.clashes)
+
+
+async def _spent(core: Rollcall, person: Person) -> bool:
+    """Who may not try makes us no slow hash either."""
+    organization_id, who, now = core.organization_id, linking.account_of(person), core.clock.now()
+    return await core.store.read(lambda tx: tx.linking.spent(organization_id, who, now, TRIES))
 
 
 async def _asker(core: Rollcall, typed: Typed) -> str:
@@ -116,21 +126,47 @@ async def unlink(core: Rollcall, command: Command, agent: Agent, platform: str) 
             raise BadInput(
                 f"You have no account on `{quoted(platform)}` here. Type {some}.", field="platform"
             )
-        identity = here if here in there and len(there) == 1 else there[-1]
+        if there[1:]:
+            how = spelled("presence unlink", admission.names(core, command.person.platform))
+            raise BadInput(
+                f"You have {len(there)} accounts on `{quoted(platform)}`. Type `{how}`, and nothing "
+                "behind it, on the one that shall be an agent of its own.",
+                field="platform",
+            )
+        identity = there[0]
     names = admission.names(core, command.person.platform)
     if len(accounts) < 2:
         return link_replies.alone(names)
+    written = await _part(core, command, agent, here, identity.id)
+    if written.outcome is Outcome.REPEATED:
+        return link_replies.alone(names)
+    return _parted(core, written, here, names)
+
+
+async def undo(core: Rollcall, command: Command, agent: Agent, code: str) -> Message:
+    """ "That's not me": whatever came by that code is an agent of its own again."""
+    here, names = _identity(core, command.person)[1], admission.names(core, command.person.platform)
+    written = await _part(core, command, agent, here, "", code)
+    if written.outcome is Outcome.REPEATED:
+        return link_replies.alone(names)
+    return _parted(core, written, here, names)
+
+
+async def _part(
+    core: Rollcall, command: Command, agent: Agent, here: Identity, identity_id: str, code: str = ""
+) -> Written:
     new_agent_id = new_id("agt", core.clock.now())
     written = await core.changes.together(
         [agent.id],
-        lambda before, now, tx: linking.unlink(
+        lambda before, now, tx: unlinking.unlink(
             before,
             tx,
             house=_house(core),
             agent_id=agent.id,
-            identity_id=identity.id,
+            here_id=here.id,
+            identity_id=identity_id,
+            code=code,
             new_agent_id=new_agent_id,
-            tell=identity.id != here.id,
             actor=f"agent:{agent.id}",
             delivery=command.delivery,
             now=now,
@@ -138,9 +174,16 @@ async def unlink(core: Rollcall, command: Command, agent: Agent, platform: str) 
         also=new_agent_id,
     )
     _show(core, written)
-    if written.outcome is Outcome.REPEATED:
-        return link_replies.alone(names)
-    return link_replies.unlinked(identity, names, here=identity.id == here.id)
+    return written
+
+
+def _parted(core: Rollcall, written: Written, here: Identity, names: Mapping[str, str]) -> Message:
+    (rest, _), (alone, _) = written.agents
+    oneself = here in alone.identities
+    row = core.roster.row(alone.id if oneself else rest.id, core.clock.now())
+    if row is None:
+        raise NotFound("That agent was removed just now.")
+    return link_replies.unlinked(alone, row, names, here=oneself)
 
 
 def _show(core: Rollcall, written: Written) -> None:

@@ -164,6 +164,12 @@ def find_agent(core: Rollcall, workspace_id: str, named: str, *, exact: bool = F
     if len(found) == 1:
         return found[0]
     if found:
+        if same:
+            raise BadInput(
+                f"{len(found)} agents are called `{quoted(named)}`. Mention the one you mean with @, "
+                "on the platform where they are.",
+                field="agent",
+            )
         some = ", ".join(quoted(one.name) for one in found[:5]) + (", …" if len(found) > 5 else "")
         raise BadInput(
             f"More than one agent is called `{quoted(named)}`: {some}. Mention the one you mean with @, or "

@@ -104,6 +104,8 @@ class Notifier:
         # An earlier version kept the account behind the kind; what it owed at an upgrade is told too.
         kind, _, before = notice.told.partition(":")
         only = notice.data.get(ACCOUNT, before)
+        if row is None and only and now <= notice.expires_at:
+            raise RetryLater  # by now perhaps owed to the agent of whom they are a part
         message = _message(Told(kind), row, only, notice) if row is not None else None
         if row is None or message is None or now > notice.expires_at:
             return "expired"
@@ -124,7 +126,7 @@ class Notifier:
 
 def _message(kind: Told, row: Row, only: str, notice: NoticeRow) -> Message | None:
     """What to say; `only`: the one account that it is said to."""
-    return link_replies.told(kind, row, only) if only else told(kind, row, notice.data)
+    return link_replies.told(kind, row, only, notice.data) if only else told(kind, row, notice.data)
 
 
 def _where(row: Row, only: str) -> Sequence[Identity]:

@@ -16,6 +16,7 @@ from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Facts, Feed, FeedState, Interval, Seen
 from bot.domain.hints import HintKind
+from bot.domain.merging import Own
 from bot.message import Message
 
 T = TypeVar("T")
@@ -314,6 +315,25 @@ class LinkCode(Struct, frozen=True):
     expires_at: datetime
 
 
+class Undo(Struct, frozen=True):
+    """What a link has brought, for as long as it can be undone."""
+
+    name: str
+    """The code's."""
+    agent_id: str
+    """Who asked for it, and on which account."""
+    identity_id: str
+    own: tuple[str, ...]
+    """Ids of the accounts they had."""
+    came: tuple[str, ...]
+    """Those that came."""
+    said: Own
+    teams: tuple[str, ...] = ()
+    """Slugs that they have by it, as are the skills."""
+    skills: tuple[str, ...] = ()
+    externals: tuple[tuple[str, str], ...] = ()
+
+
 class Linking(Protocol):
     """Codes by which two accounts come to be one agent, and who typed wrong ones."""
 
@@ -329,6 +349,14 @@ class Linking(Protocol):
         """True for the one caller who may: it cannot be used again."""
         ...
 
+    def keep(self, organization_id: str, undo: Undo, until_at: datetime) -> None:
+        """What the link by a used code has brought."""
+        ...
+
+    def undos(self, organization_id: str, now: datetime) -> Sequence[Undo]:
+        """The links that can be undone now, the oldest first."""
+        ...
+
     def missed(self, organization_id: str, name: str) -> None:
         """A wrong try at the code of that name, if there is one."""
         ...
@@ -339,12 +367,16 @@ class Linking(Protocol):
         """Counts a try of that person's; False where there were `most` that count until later than now."""
         ...
 
+    def spent(self, organization_id: str, person: str, now: datetime, most: int) -> bool:
+        """Whether the person has had all their tries, so that none counts now."""
+        ...
+
     def forgive(self, organization_id: str, person: str) -> None:
-        """The person's tries count no longer."""
+        """The person's newest try counts no longer; those before it do."""
         ...
 
     def absorbed(self, agent_id: str, into: str) -> None:
-        """Note in whom a removed agent goes on."""
+        """Note in whom a removed agent goes on: what they were still to be told is owed to that one."""
         ...
 
 

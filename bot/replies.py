@@ -217,12 +217,16 @@ def nobody(
             lines = [("Nobody is in the team ", Strong(words(team)), " yet.")]
         else:
             lines = [("Nobody has the skill ", Strong(words(skill)), " yet.")]
+        ways = [
+            Code(f"{spelled(command, names)} {arguments[what]}")
+            for what, command in (("team", "presence team join"), ("skill", "presence skill add"))
+            if arguments.get(what)
+        ]
         lines.append(
             (
-                "Whoever runs Rollcall names the people in its configuration; they appear here after their "
-                "first command, such as ",
-                start,
-                ".",
+                "Whoever is an agent comes in with ",
+                *[span for way in ways for span in (" and ", way)][1:],
+                "; leads name somebody behind it, or whoever runs Rollcall does in its configuration.",
             )
         )
         lines.append(("Everybody: ", Code(spelled("who", names))))

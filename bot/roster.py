@@ -121,6 +121,8 @@ class Roster:
         self._changed_feeds: set[str] = set()
         self._by_identity: defaultdict[str, dict[str, str]] = defaultdict(dict)
         """By workspace, then by the platform's user id."""
+        self._gone: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        """Likewise, the accounts that have left a workspace, of agents who are there by another."""
         self._by_external: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._loads: dict[str, dict[str, Load]] = {}
         self._hints: dict[str, dict[str, dict[HintKind, Hint]]] = {}
@@ -262,9 +264,19 @@ class Roster:
 
     def identity(self, workspace_id: str, external_id: str) -> tuple[Agent, Identity] | None:
         """An agent with the identity that a platform's user id names."""
-        agent = self.by_identity(workspace_id, external_id)
-        if agent is None:
+        return self._with_identity(self._by_identity, workspace_id, external_id)
+
+    def gone(self, workspace_id: str, external_id: str) -> tuple[Agent, Identity] | None:
+        """The same, for an identity that has left that workspace, of an agent who is there by another."""
+        return self._with_identity(self._gone, workspace_id, external_id)
+
+    def _with_identity(
+        self, index: dict[str, dict[str, str]], workspace_id: str, external_id: str
+    ) -> tuple[Agent, Identity] | None:
+        agent_id = index.get(workspace_id, {}).get(external_id)
+        if agent_id is None:
             return None
+        agent = self._entries[agent_id].agent
         for identity in agent.identities:
             if identity.workspace_id == workspace_id and identity.external_id == external_id:
                 return agent, identity
@@ -558,14 +570,15 @@ class Roster:
 
     def _name(self, agent: Agent) -> None:
         for identity in agent.identities:
-            if identity.present:
-                self._by_identity[identity.workspace_id][identity.external_id] = agent.id
+            index = self._by_identity if identity.present else self._gone
+            index[identity.workspace_id][identity.external_id] = agent.id
         for system, external_id in agent.externals:
             self._by_external[system][external_id] = agent.id
 
     def _unname(self, agent: Agent) -> None:
         for identity in agent.identities:
-            _forget(self._by_identity, identity.workspace_id, identity.external_id, agent.id)
+            index = self._by_identity if identity.present else self._gone
+            _forget(index, identity.workspace_id, identity.external_id, agent.id)
         for system, external_id in agent.externals:
             _forget(self._by_external, system, external_id, agent.id)
 

@@ -99,6 +99,11 @@ def unskilled(agent: Agent, skill: str, *, oneself: bool) -> Message:
     return Message(((*has, " the skill ", Strong(words(skill)), "."),))
 
 
+def ended(skill: Skill) -> Message:
+    """After `/presence skill delete`."""
+    return Message((("The skill ", Strong(words(skill.name)), " is there no longer."),))
+
+
 def listed(
     what: str,
     rows: Sequence[tuple[str, str]],

@@ -19,9 +19,11 @@ def _set_by_lead(row: Row, data: Mapping[str, str]) -> Message | None:
     )
 
 
-def _set_by_program(row: Row, name: str) -> Message | None:
-    """`name`: of its key. None once somebody else has changed it."""
-    if not row.facts.intent.by.startswith("api:"):
+def _set_by_program(row: Row, data: Mapping[str, str]) -> Message | None:
+    """None once anybody, another program too, has changed it since."""
+    intent, name = row.facts.intent, data.get("by", "")
+    set_at = intent.set_at.isoformat()
+    if not intent.by.startswith("api:") or data.get("set_at", set_at) != set_at:
         return None
     who: Line = ("The program ", Strong(words(name, 60))) if name else ("A program",)
     return _set_by(row, who, "No new chats come to you. Press the button when you're back.", IM_BACK)
@@ -50,7 +52,7 @@ def told(kind: Told, row: Row, data: Mapping[str, str] = {}) -> Message | None:
     if kind is Told.SET_BY_LEAD:
         return _set_by_lead(row, data)
     if kind is Told.SET_BY_PROGRAM:
-        return _set_by_program(row, data.get("by", ""))
+        return _set_by_program(row, data)
     if kind is Told.STILL_THERE:
         if presence is not Presence.AVAILABLE or row.verdict.reachable:
             return None

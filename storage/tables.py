@@ -347,6 +347,12 @@ class Notice(Row, table=True):
             postgresql_where=text("outcome IS NULL"),
         ),
         Index(
+            "ix_notice_owed_to",
+            "agent_id",
+            sqlite_where=text("outcome IS NULL"),
+            postgresql_where=text("outcome IS NULL"),
+        ),
+        Index(
             "ix_notice_finished",
             "organization_id",
             "finished_at",
@@ -402,6 +408,8 @@ class LinkCode(Row, table=True):
     tries: int
     """Wrong ones."""
     used_at: int | None = Field(sa_type=BigInteger)
+    undo: str | None = Field(sa_type=Text)
+    """What the link has brought, as JSON (`bot.ports.Undo`), until it can be undone no longer."""
 
 
 class LinkTry(Row, table=True):

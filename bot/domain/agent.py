@@ -61,11 +61,6 @@ class Agent(Struct, frozen=True, gc=False):
     externals: tuple[tuple[str, str], ...] = ()
     """(system, external id): how help desks name the agent."""
 
-    @property
-    def is_lead(self) -> bool:
-        """A named lead, or an admin of one of their workspaces."""
-        return self.role is Role.LEAD or any(i.is_admin and i.present for i in self.identities)
-
 
 class Team(Struct, frozen=True):
     """A team, known by its slug."""

@@ -3,20 +3,32 @@
 Pure and total. What holds of the facts of both holds of their union; of two intents the stricter counts.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bot.domain.agent import Agent, Identity
-from bot.domain.facts import CheckIn, Choice, Facts, Intent, Interval, Link, Policy, Presence, new_agent
+from bot.domain.agent import Agent
+from bot.domain.facts import (
+    CheckIn,
+    Choice,
+    Facts,
+    Intent,
+    Interval,
+    Link,
+    LinkState,
+    Policy,
+    Presence,
+    new_agent,
+)
 from bot.domain.presence import Feeds, judge
-from bot.domain.transition import Change, Moved, disconnect_identity, enter, remove, settle
+from bot.domain.transition import Change, Moved, ends_check_in, enter, remove, settle
 from bot.domain.transition import Step as Decision
 
 STRICTNESS = {Choice.AVAILABLE: 1, Choice.AWAY: 2, Choice.OFF: 3}
-NOT_SET = "rule:enrolled"
-"""Whose intent it is while nobody has chosen one: it counts for nothing beside a chosen one."""
+NOT_SET = ("rule:enrolled", "rule:return")
+"""Whose away it is while nobody has chosen one: it counts for nothing beside a chosen intent."""
 
 
 class Merged(Struct, frozen=True):
@@ -67,7 +79,8 @@ def stricter(one: Intent, other: Intent) -> Intent:
 
 
 def _strictness(intent: Intent) -> tuple[int, bool, datetime, datetime, str, str, str]:
-    rank = 0 if intent.by == NOT_SET else STRICTNESS[intent.choice]
+    unset = intent.choice is Choice.AWAY and intent.by in NOT_SET
+    rank = 0 if unset else STRICTNESS[intent.choice]
     ends = intent.until_at or intent.set_at
     return rank, intent.until_at is None, ends, intent.set_at, intent.by, intent.reason, intent.reason_code
 
@@ -99,26 +112,62 @@ def _union(links: tuple[Link, ...], others: tuple[Link, ...]) -> tuple[Link, ...
     return tuple(newest.values())
 
 
+class Own(Struct, frozen=True):
+    """What somebody had said for themselves before a link, and what was said of them with it."""
+
+    intent: Intent
+    check_in: CheckIn | None
+    linked: Intent
+
+
 def part(
     facts: Facts,
-    identity_id: str,
+    identity_ids: Collection[str],
     agent_id: str,
     feeds: Feeds,
     policy: Policy,
     now: datetime,
-    zone: str | None,
+    own: Own | None = None,
 ) -> tuple[Decision, Facts]:
-    """An identity becomes an agent of its own: what is left of `facts`, and the new agent's facts, with what
-    was seen of the identity and nothing set."""
-    seen = tuple(link for link in facts.links if link.identity_id == identity_id)
-    left = disconnect_identity(facts, identity_id, feeds, policy, now, zone)
-    settled = {link.identity_id: link for link in settle(facts, feeds, policy, now)[0].links}
-    fresh = replace(new_agent(agent_id, now), links=tuple(settled[link.identity_id] for link in seen))
+    """Accounts become an agent of their own: what is left of `facts`, and the new agent's facts, with what
+    was seen of those accounts and nothing set. `own`: the link is undone, and what was said before it counts
+    again. Neither is a return (rule 8)."""
+    facts, settled = settle(facts, feeds, policy, now)
+    check_in = facts.check_in
+    if check_in is not None and check_in.identity_id in identity_ids:
+        check_in = None
+    links = tuple(link for link in facts.links if link.identity_id not in identity_ids)
+    left = replace(facts, check_in=check_in, links=links, reviewed_at=now)
+    if own is not None:
+        left = _given_back(left, own, now)
+    verdict = judge(left, feeds, policy, now)
+    if verdict.presence is Presence.OFFLINE and facts.interval.presence is not Presence.OFFLINE:
+        verdict = replace(verdict, reason="unlinked", source="rule:unlinked")
+    left, came = enter(left, verdict, feeds, policy, now)
+    seen = tuple(link for link in facts.links if link.identity_id in identity_ids)
+    fresh = replace(new_agent(agent_id, now), links=seen)
     verdict = judge(fresh, feeds, policy, now)
-    if verdict.presence is Presence.OFFLINE:
-        return left, fresh
-    first = Interval(verdict.presence, now, verdict.reason, verdict.source, verdict.note, verdict.confirmed)
-    return left, replace(fresh, interval=first)
+    if verdict.presence is not Presence.OFFLINE:
+        first = Interval(
+            verdict.presence, now, verdict.reason, verdict.source, verdict.note, verdict.confirmed
+        )
+        fresh = replace(fresh, interval=first)
+    return (left, (*settled, *came)), fresh
+
+
+def _given_back(facts: Facts, own: Own, now: datetime) -> Facts:
+    """The intent of before a link, if nobody has chosen another since; a check-in, where none is left."""
+    intent, check_in = facts.intent, facts.check_in
+    ended = intent.by == "rule:until" and intent.set_at == own.linked.until_at
+    if intent == own.linked or ended:
+        intent = own.intent
+        if intent.until_at is not None and intent.until_at < now:
+            intent = replace(_beneath(intent), set_at=intent.until_at, by="rule:until")
+    if check_in is None and own.check_in is not None and intent.choice is not Choice.OFF:
+        gone = [link for link in facts.links if link.state is LinkState.DISCONNECTED]
+        if now <= own.check_in.until_at and not any(ends_check_in(link, own.check_in) for link in gone):
+            check_in = own.check_in
+    return replace(facts, intent=intent, check_in=check_in)
 
 
 def unite(agent: Agent, other: Agent) -> tuple[Agent, tuple[str, ...]]:
@@ -148,8 +197,8 @@ def absorbed(agent: Agent) -> Agent:
     return replace(agent, removed=True, identities=(), externals=())
 
 
-def without(agent: Agent, identity: Identity) -> Agent:
-    """The agent without an identity; the first of the others names them."""
-    left = tuple(other for other in agent.identities if other.id != identity.id)
-    named = agent.identities[0].id == identity.id and left
+def without(agent: Agent, identity_ids: Collection[str]) -> Agent:
+    """The agent without some accounts; where the first goes, the first of the others names them."""
+    left = tuple(other for other in agent.identities if other.id not in identity_ids)
+    named = agent.identities[0].id in identity_ids and left
     return replace(agent, identities=left, name=left[0].name if named else agent.name)

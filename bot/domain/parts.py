@@ -2,20 +2,32 @@
 
 from collections.abc import Sequence
 
-from bot.domain.slugs import LONGEST_SLUG, hyphened
+from bot.domain.named import Spoken, meant
 
-MOST_WORDS = LONGEST_SLUG // 2 + 1
-"""No slug is made of more. A name whose slug was cut is not found by its words, only by the slug."""
+MOST_WORDS = 40
+"""No name that may be given has more."""
 
 
-def leading_slug(said: Sequence[str], known: Sequence[str]) -> tuple[str, str] | None:
-    """The known slug that a line begins with, as it stands or as the words that make it, and the rest.
-    Of several the longest: whoever types `billing eu` means no team `billing`."""
+def leading(said: Sequence[str], known: Spoken) -> list[tuple[str, str]]:
+    """The slugs that a line begins with, each as it stands, as the words that make it, or by its name, and
+    the rest; the longest first: whoever types `billing eu` means no team `billing`. A colon says where
+    the name ends."""
+    found = []
     for count in range(min(len(said), MOST_WORDS), 0, -1):
-        slug = hyphened(" ".join(said[:count]))
-        if slug in known:
-            return slug, " ".join(said[count:])
-    return None
+        words = " ".join(said[:count])
+        ends = words.endswith(":")
+        slug = meant(words.rstrip(":").lstrip("#"), known)
+        if slug is not None:
+            if ends:
+                return [(slug, " ".join(said[count:]))]
+            found.append((slug, " ".join(said[count:])))
+    return found
+
+
+def before_colon(said: Sequence[str]) -> tuple[str, str] | None:
+    """What stands before a word with a colon at its end, that word with it, and what follows."""
+    ends = next((at for at, word in enumerate(said, 1) if word.endswith(":")), None)
+    return None if ends is None else (" ".join(said[:ends]), " ".join(said[ends:]))
 
 
 def before_person(said: Sequence[str], people: Sequence[str]) -> tuple[str, str]:

@@ -118,7 +118,7 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
         elif feed is None or blind(link, feed):
             links.append(link)
         elif link.state is SUSPECT and suspect_ends(link, feed, policy) <= at:
-            if check_in is not None and _ends_check_in(link, check_in):
+            if check_in is not None and ends_check_in(link, check_in):
                 check_in = None
             links.append(replace(link, state=DISCONNECTED, since=at))
         elif link.state is IDLE and idle_ends(link, feed, facts, policy) <= at:
@@ -150,7 +150,7 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
     return facts, (*came, *told)
 
 
-def _ends_check_in(link: Link, check_in: CheckIn) -> bool:
+def ends_check_in(link: Link, check_in: CheckIn) -> bool:
     """Rule 4: a later, strong disconnect of the identity it was made on."""
     return link.identity_id == check_in.identity_id and not link.weak and link.since > check_in.at
 
@@ -234,7 +234,7 @@ def observe(
         old = next((link for link in facts.links if link.identity_id == seen.identity_id), None)
     link = _observed(old, seen, policy)
     if link is not old and not blind(link, feed) and _over(link, feed, facts, policy, now):
-        if facts.check_in is not None and _ends_check_in(link, facts.check_in):
+        if facts.check_in is not None and ends_check_in(link, facts.check_in):
             facts = replace(facts, check_in=None)
         link = replace(link, state=DISCONNECTED, since=now)
     links = (

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.config import Config
-from bot.domain.agent import Agent, Role, Skill, Team, Workspace, slug_among
+from bot.domain.agent import Agent, Identity, Role, Skill, Team, Workspace, slug_among
 from bot.domain.events import AuditEntry
 from bot.domain.ids import new_id
 from bot.ports import EVENTS_MARK, RESTORED_FROM, Transaction
@@ -43,14 +43,22 @@ class Places(Struct, frozen=True):
     """By slug, who is in it; None: everybody."""
     skills: Mapping[str, Set[str]]
 
+    def role(self, agent: Agent) -> Role:
+        """A lead by an account that is there: whoever has left the workspace in which they are named is none
+        by it any more."""
+        there = tuple(one for one in agent.identities if one.present)
+        return Role.AGENT if self._names(there).isdisjoint(self.leads) else Role.LEAD
+
+    def _names(self, identities: Sequence[Identity]) -> set[str]:
+        return {
+            self.spaces[one.workspace_id] + one.external_id
+            for one in identities
+            if one.workspace_id in self.spaces
+        }
+
     def given(self, agent: Agent) -> Agent:
         """The agent with their role, teams and skills; the same one where that is so already."""
-        names = {
-            self.spaces[identity.workspace_id] + identity.external_id
-            for identity in agent.identities
-            if identity.workspace_id in self.spaces
-        }
-        role = Role.AGENT if names.isdisjoint(self.leads) else Role.LEAD
+        names, role = self._names(agent.identities), self.role(agent)
         teams = tuple(slug for slug, who in self.teams.items() if who is None or not names.isdisjoint(who))
         skills = tuple(slug for slug, who in self.skills.items() if not names.isdisjoint(who))
         if (role, teams, skills) == (agent.role, agent.teams, agent.skills):
@@ -106,6 +114,11 @@ def places_now(tx: Transaction, organization_id: str, config: Config) -> Places:
     members = tx.members
     said = Configured.of(config).known_as(members.teams(organization_id), members.skills(organization_id))
     return said.places(members.workspaces(organization_id))
+
+
+def with_role(agent: Agent, config: Config, workspaces: Sequence[Workspace]) -> Agent:
+    """The role goes with the accounts that are there, of which some may have left, or come back."""
+    return replace(agent, role=Configured.of(config).places(workspaces).role(agent))
 
 
 class Beginning(Struct, frozen=True):

@@ -18,18 +18,18 @@ from msgspec.structs import replace
 from bot.config import Config
 from bot.domain import merging
 from bot.domain.agent import Agent, Identity
-from bot.domain.errors import Conflict, NotFound
+from bot.domain.errors import Conflict
 from bot.domain.events import AuditEntry, Event
-from bot.domain.facts import Facts, Policy, Presence
+from bot.domain.facts import Facts, Policy
 from bot.domain.ids import new_id
+from bot.domain.merging import Own
 from bot.domain.presence import Feeds
 from bot.domain.transition import Told
-from bot.message import words
-from bot.ports import ACCOUNT, LinkCode, Load, NoticeRow, Person, Transaction
+from bot.ports import ACCOUNT, LinkCode, Load, NoticeRow, Person, Transaction, Undo
 from bot.service import members
 from bot.service.configured import Places, places_now
 from bot.service.deliveries import is_first
-from bot.service.presence import Step, moved, record
+from bot.service.presence import Step, record
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """No 0 or O, no 1, I or L, no U: nothing that is read as something else."""
@@ -70,6 +70,11 @@ def hashed(organization_id: str, code: Typed) -> bytes:
     return hashlib.scrypt(code.secret.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
 
 
+def account_of(person: Person) -> str:
+    """Whose tries are counted."""
+    return f"{person.workspace_id}:{person.profile.external_id}"
+
+
 class Outcome(StrEnum):
     """What came of a typed code."""
 
@@ -108,7 +113,7 @@ class House(Struct, frozen=True):
     policy: Policy
 
 
-def _audit(
+def audit(
     tx: Transaction, house: House, now: datetime, actor: str, action: str, subject: str, **data: str | None
 ) -> None:
     tx.ledger.audit(AuditEntry(new_id("aud", now), house.organization_id, now, actor, action, subject, data))
@@ -127,7 +132,7 @@ def ask(
     name is another open code's."""
     if not is_first(tx, house.organization_id, delivery, now) or not tx.linking.put(code):
         return False
-    _audit(tx, house, now, f"agent:{agent.id}", "link.asked", agent.id, platform=identity.platform)
+    audit(tx, house, now, f"agent:{agent.id}", "link.asked", agent.id, platform=identity.platform)
     return True
 
 
@@ -146,8 +151,8 @@ def confirm(
     """Somebody typed a code. Where it is right they and all accounts of their agent become accounts of the
     agent who asked; in any other case nothing changes but the count of tries."""
     if not is_first(tx, house.organization_id, delivery, now):
-        return Written(Outcome.REPEATED)
-    who = f"{person.workspace_id}:{person.profile.external_id}"
+        return Written(_repeated(tx, house, person, typed, now))
+    who = account_of(person)
     if not tx.linking.may_try(house.organization_id, who, now, now + LASTS, TRIES):
         return Written(Outcome.REFUSED)
     confirmer = tx.members.by_identity(person.workspace_id, person.profile.external_id)
@@ -161,7 +166,7 @@ def confirm(
         if typed.name:
             tx.linking.missed(house.organization_id, typed.name)
         subject = confirmer.id if confirmer else who
-        _audit(
+        audit(
             tx,
             house,
             now,
@@ -177,7 +182,12 @@ def confirm(
         raise Conflict("That code has just been used. Ask for a new one.")
     tx.linking.forgive(house.organization_id, who)
     written = _merged(before, tx, house, asker, confirmer, person, now)
-    _audit(
+    tx.linking.keep(
+        house.organization_id,
+        _brought(code, asker, before[asker.id], written),
+        now + WORTH_TELLING,
+    )
+    audit(
         tx,
         house,
         now,
@@ -188,8 +198,36 @@ def confirm(
         account=person.profile.external_id,
         absorbed=confirmer.id if confirmer else None,
     )
-    tx.ledger.notice(_notice(house, asker.id, Told.LINKED, code.identity_id, now))
+    tx.ledger.notice(notice(house, asker.id, Told.LINKED, code.identity_id, now, {"code": code.name}))
     return written
+
+
+def _repeated(tx: Transaction, house: House, person: Person, typed: Typed, now: datetime) -> Outcome:
+    """What came of that delivery when it was here first: no code, right or wrong, is looked at again."""
+    agent = tx.members.by_identity(person.workspace_id, person.profile.external_id)
+    came = {one.id for one in agent.identities} if agent else set()
+    linked = any(
+        one.name == typed.name and agent is not None and one.agent_id == agent.id and came & {*one.came}
+        for one in tx.linking.undos(house.organization_id, now)
+    )
+    return Outcome.LINKED if linked else Outcome.REFUSED
+
+
+def _brought(code: LinkCode, asker: Agent, facts: Facts, written: Written) -> Undo:
+    """What of the linked agent came by the link: it goes again when that is undone."""
+    agent, after = written.agents[-1]
+    own = {one.id for one in asker.identities}
+    return Undo(
+        code.name,
+        asker.id,
+        code.identity_id,
+        tuple(one.id for one in asker.identities),
+        tuple(one.id for one in agent.identities if one.id not in own),
+        Own(facts.intent, facts.check_in, after.intent),
+        tuple(slug for slug in agent.teams if slug not in asker.teams),
+        tuple(slug for slug in agent.skills if slug not in asker.skills),
+        tuple(pair for pair in agent.externals if pair not in asker.externals),
+    )
 
 
 def _fit(asker: Agent, code: LinkCode, confirmer: Agent | None, person: Person) -> bool:
@@ -203,14 +241,24 @@ def _fit(asker: Agent, code: LinkCode, confirmer: Agent | None, person: Person) 
     return asked_here and there.isdisjoint({*others, person.workspace_id})
 
 
-def _places(tx: Transaction, house: House) -> Places:
+def places_in(tx: Transaction, house: House) -> Places:
     """What the configuration gives to whom."""
     return places_now(tx, house.organization_id, house.config)
 
 
+def in_order(tx: Transaction, agent: Agent) -> Agent:
+    """Teams and skills as they stand in the lists, which is how they are read from the storage."""
+    teams, skills = tx.members.teams(agent.organization_id), tx.members.skills(agent.organization_id)
+    return replace(
+        agent,
+        teams=tuple(one.slug for one in teams if one.slug in agent.teams),
+        skills=tuple(one.slug for one in skills if one.slug in agent.skills),
+    )
+
+
 def _with_role(tx: Transaction, house: House, agent: Agent) -> Agent:
     """The role goes with the accounts that the configuration names, and with nothing else."""
-    return replace(agent, role=_places(tx, house).given(agent).role)
+    return replace(agent, role=places_in(tx, house).role(agent))
 
 
 def _merged(
@@ -226,11 +274,12 @@ def _merged(
     if confirmer is None:
         identity = members.identity_of(person, now)
         joined = replace(asker, identities=(*asker.identities, identity))
-        named = _places(tx, house).given(replace(asker, identities=(identity,)))
+        named = places_in(tx, house).given(replace(asker, identities=(identity,)))
         united, _ = merging.unite(joined, replace(named, identities=(), externals=()))
-        agent = members.save(tx, _with_role(tx, house, united), actor, now)
+        agent = members.save(tx, _with_role(tx, house, in_order(tx, united)), actor, now)
         return Written(Outcome.LINKED, ((agent, before[asker.id]),))
     united, clashes = merging.unite(asker, confirmer)
+    united = in_order(tx, united)
     merged = merging.merge(
         before[asker.id], before[confirmer.id], house.feeds, house.policy, now, confirmer.zone
     )
@@ -242,7 +291,7 @@ def _merged(
     tx.linking.absorbed(gone.id, asker.id)
     agent = members.save(tx, _with_role(tx, house, united), actor, now)
     facts = record(tx, house.organization_id, Step(before[asker.id], merged.stays, merged.changes), now)
-    _audit(tx, house, now, actor, "agent.merged", gone.id, into=asker.id)
+    audit(tx, house, now, actor, "agent.merged", gone.id, into=asker.id)
     tx.ledger.events(
         [Event(new_id("evt", now), house.organization_id, gone.id, "agent.merged", now, {"into": asker.id})]
     )
@@ -272,50 +321,14 @@ def _loads(tx: Transaction, house: House, gone_id: str, agent_id: str, now: date
     return tuple(united)
 
 
-def unlink(
-    before: Mapping[str, Facts],
-    tx: Transaction,
-    *,
+def notice(
     house: House,
     agent_id: str,
+    told: Told,
     identity_id: str,
-    new_agent_id: str,
-    tell: bool,
-    actor: str,
-    delivery: str,
     now: datetime,
-) -> Written:
-    """An account becomes an agent of its own again, with nothing set; history stays where it is. Raises
-    NotFound where the account is no longer the agent's, or the only one that is left of them."""
-    if not is_first(tx, house.organization_id, delivery, now):
-        return Written(Outcome.REPEATED)
-    agent = tx.members.agent(agent_id)
-    identity = next((one for one in agent.identities if one.id == identity_id), None) if agent else None
-    if (
-        agent is None
-        or identity is None
-        or not any(one.present for one in agent.identities if one.id != identity_id)
-    ):
-        raise NotFound("That account is not linked to another one any more.")
-    (left, changes), fresh = merging.part(
-        before[agent_id], identity_id, new_agent_id, house.feeds, house.policy, now, agent.zone
-    )
-    rest = members.save(tx, _with_role(tx, house, merging.without(agent, identity)), actor, now)
-    facts = record(tx, house.organization_id, Step(before[agent_id], left, changes), now)
-    name = words(identity.name) or identity.external_id
-    alone = Agent(new_agent_id, house.organization_id, name, agent.zone, identities=(identity,))
-    alone = _places(tx, house).given(alone)
-    tx.members.add(alone, fresh, now)
-    members.announce(tx, alone, "agent.enrolled", actor, now)
-    if fresh.interval.presence is not Presence.OFFLINE:
-        tx.ledger.events([moved(house.organization_id, alone.id, fresh.interval, now)])
-    _audit(tx, house, now, actor, "agent.unlinked", agent_id, platform=identity.platform, agent=alone.id)
-    if tell:
-        tx.ledger.notice(_notice(house, alone.id, Told.UNLINKED, identity.id, now))
-    return Written(Outcome.LINKED, ((rest, facts), (alone, fresh)))
-
-
-def _notice(house: House, agent_id: str, told: Told, identity_id: str, now: datetime) -> NoticeRow:
+    data: Mapping[str, str] = {},
+) -> NoticeRow:
     """A word to one account of an agent's, and to no other."""
     return NoticeRow(
         new_id("ntc", now),
@@ -324,5 +337,5 @@ def _notice(house: House, agent_id: str, told: Told, identity_id: str, now: date
         told.value,
         now,
         now + WORTH_TELLING,
-        data={ACCOUNT: identity_id},
+        data={ACCOUNT: identity_id, **data},
     )

@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Literal
 
+import regex
 from msgspec.structs import replace
 
 from bot.domain.agent import Agent, Skill, Team, slug_among
 from bot.domain.errors import BadInput, NotFound
 from bot.domain.events import AuditEntry, Event
 from bot.domain.ids import new_id
+from bot.domain.named import clash
 from bot.domain.slugs import slug_of
 from bot.message import words
 from bot.ports import Transaction
@@ -28,18 +30,40 @@ RENAMED = {"team": "team.renamed", "skill": "skill.renamed"}
 """Under another name, or known by another slug."""
 ENDED = {"team": "team.ended", "skill": "skill.ended"}
 Listed = Team | Skill
+_UNSEEN = regex.compile(r"[\s\p{C}\p{M}\u115f\u1160\u2800\u3164\uffa0]")
+"""What shows nothing by itself, also where it counts as a letter or a symbol."""
 
 
 def name_of(typed: str, field: str) -> str:
-    """A name as typed, fit to be shown. Raises BadInput for none, or a longer one than 80 characters."""
+    """A name as typed, fit to be shown. Raises BadInput for none that can be seen, or a longer one than 80
+    characters, as people count them."""
     name = words(typed, LONGEST_NAME + 1)
-    if not name or len(name) > LONGEST_NAME:
+    if not _UNSEEN.sub("", name) or len(regex.findall(r"\X", name)) > LONGEST_NAME or _cut(typed, name):
         raise BadInput(f"A name has 1 to {LONGEST_NAME} characters, such as `Billing EU`.", field=field)
     return name
 
 
+def _cut(typed: str, name: str) -> bool:
+    """Whether `words` had to cut it, which it does by marks and code points too."""
+    return name.endswith("…") and not typed.rstrip().endswith("…")
+
+
 def _shown(name: str) -> str:
     return words(name, 40).replace("`", "")
+
+
+def _refuse_other(
+    tx: Transaction, organization_id: str, kind: Kind, slug: str, name: str, field: str
+) -> None:
+    """A team and a skill of one name: `/who german` would show but one of them."""
+    what: Kind = "skill" if kind == "team" else "team"
+    there = clash(all_of(tx, organization_id, what), slug, name)
+    if there is not None:
+        raise BadInput(
+            f"There is a {what} `{there.slug}`, called `{_shown(there.name)}`, and who asks for one would be "
+            "shown the other. Take another name.",
+            field=field,
+        )
 
 
 def announce(
@@ -77,14 +101,6 @@ def _save(tx: Transaction, organization_id: str, listed: Listed, now: datetime) 
 # --- the lists ---
 
 
-def _taken(listed: Sequence[Listed], slug: str, name: str) -> Listed | None:
-    """One that is, or was before, known by that slug, or has that name."""
-    return next(
-        (one for one in listed if slug in (one.slug, *one.aliases) or one.name.casefold() == name.casefold()),
-        None,
-    )
-
-
 def _refusal(kind: Kind, there: Listed, slug: str, *, new: bool, by_slug: bool) -> BadInput:
     name, field = _shown(there.name), "slug" if by_slug else "name"
     if slug in there.aliases:
@@ -116,12 +132,13 @@ def create(
     name = name_of(typed, "name")
     listed = all_of(tx, organization_id, kind)
     given, slug = slug, slug or slug_of(name) or _free(kind, listed)
-    there = _taken(listed, slug, name)
+    there = clash(listed, slug, name)
     if not is_first(tx, organization_id, delivery, now) and there is not None:
         return there
     if there is not None:
         by_slug = bool(given) and there.name.casefold() != name.casefold()
         raise _refusal(kind, there, slug, new=True, by_slug=by_slug)
+    _refuse_other(tx, organization_id, kind, slug, name, "name")
     made: Listed = Team(slug, name, color) if kind == "team" else Skill(slug, name)
     tx.members.end_list(organization_id, made, now)  # nobody who was in one of that slug long ago
     _save(tx, organization_id, made, now)
@@ -168,10 +185,12 @@ def change(
     if not is_first(tx, organization_id, delivery, now) or changed == old:
         return old
     moved = changed.slug != old.slug
-    other = _taken([one for one in listed if one is not old], changed.slug, changed.name)
+    other = clash([one for one in listed if one is not old], changed.slug, changed.name)
     if other is not None:
         by_slug = moved and other.name.casefold() != changed.name.casefold()
         raise _refusal(kind, other, changed.slug, new=False, by_slug=by_slug)
+    if moved or changed.name != old.name:
+        _refuse_other(tx, organization_id, kind, changed.slug, changed.name, "name")
     if moved:
         tx.members.change_slug(organization_id, old, changed.slug)
     _save(tx, organization_id, changed, now)
@@ -204,7 +223,9 @@ def end(
 def ensure_skill(tx: Transaction, organization_id: str, typed: str, actor: str, now: datetime) -> Listed:
     """The skill of that name, made if it is new. Raises BadInput for no name."""
     name = name_of(typed, "skill")
-    there = _taken(tx.members.skills(organization_id), slug_of(name), name)
+    there = clash(tx.members.skills(organization_id), slug_of(name), name)
+    if there is None:
+        _refuse_other(tx, organization_id, "skill", slug_of(name), name, "skill")
     return there or create(tx, organization_id, "skill", typed, actor, now)
 
 
@@ -220,8 +241,10 @@ def place(
     actor: str,
     now: datetime,
     delivery: str = "",
+    look: Callable[[Agent], Agent] = lambda one: one,
 ) -> Agent:
-    """Put somebody into a team or take them out; give them a skill or take it.
+    """Put somebody into a team or take them out; give them a skill or take it. `look` at them first: it may
+    refuse.
 
     What is so already writes nothing. Raises NotFound for somebody unknown or removed, and for a slug that
     no team or skill has or had.
@@ -234,7 +257,8 @@ def place(
     if present is None:
         raise NotFound(f"There is no such {kind} any more.")
 
-    def placed(one: Agent) -> Agent:
+    def placed(stored: Agent) -> Agent:
+        one = look(stored)
         has = {*(one.teams if kind == "team" else one.skills)} - {present} | ({present} if inside else set())
         slugs = tuple(slug for slug in order if slug in has)
         return replace(one, teams=slugs) if kind == "team" else replace(one, skills=slugs)

@@ -10,9 +10,10 @@ from linking_store import START, Two, confirming, put_in, two_agents
 from msgspec.structs import replace
 
 from bot.domain.errors import Conflict
-from bot.domain.facts import Link, LinkState
-from bot.ports import LinkCode, Store, Transaction
-from bot.service import linking
+from bot.domain.facts import CheckIn, Choice, Intent, Link, LinkState
+from bot.domain.merging import Own
+from bot.ports import LinkCode, Store, Transaction, Undo
+from bot.service import linking, unlinking
 from bot.service.linking import LASTS, TRIES, Outcome, Written
 from storage import admin
 from storage.database import open_store
@@ -22,8 +23,14 @@ TICK = timedelta(microseconds=1)
 
 async def found(store: Store, two: Two, **more: object) -> LinkCode | None:
     """The code, if it may still be used."""
-    values = {"now": START, "most": TRIES, "organization_id": two.house.organization_id, **more}
-    return await store.read(lambda tx: tx.linking.code(name=two.code.name, **values))  # type: ignore[arg-type]
+    values = {
+        "name": two.code.name,
+        "now": START,
+        "most": TRIES,
+        "organization_id": two.house.organization_id,
+        **more,
+    }
+    return await store.read(lambda tx: tx.linking.code(**values))  # type: ignore[arg-type]
 
 
 async def test_a_code_is_kept_as_given_until_it_ends(store: Store) -> None:
@@ -43,12 +50,29 @@ async def test_a_code_is_used_once_in_time_and_before_too_many_wrong_tries(store
     assert await store.write(lambda tx: tx.linking.use(two.code, START, TRIES))
     assert not await store.write(lambda tx: tx.linking.use(two.code, START, TRIES))
     assert await found(store, two) is None
-    assert await store.write(lambda tx: tx.linking.put(two.code))
-    await store.write(lambda tx: tx.linking.missed("org_other", two.code.name))
-    assert await found(store, two) == two.code
-    for _ in range(TRIES):
-        await store.write(lambda tx: tx.linking.missed(two.house.organization_id, two.code.name))
-    assert not await store.write(lambda tx: tx.linking.use(two.code, START, TRIES))
+    assert not await store.write(lambda tx: tx.linking.put(two.code)), "what it brought is kept"
+    other = replace(two.code, name="AAAA")
+    assert await store.write(lambda tx: tx.linking.put(other))
+    await store.write(lambda tx: tx.linking.missed("org_other", "AAAA"))
+    for count in range(TRIES):
+        assert await found(store, two, name="AAAA") == other, count
+        await store.write(lambda tx: tx.linking.missed(two.house.organization_id, "AAAA"))
+    assert not await store.write(lambda tx: tx.linking.use(other, START, TRIES))
+
+
+async def test_what_a_link_brought_is_kept_until_it_ends(store: Store) -> None:
+    """Also where the agent asks for another code."""
+    two = await two_agents(store)
+    organization_id, ends = two.house.organization_id, START + timedelta(days=1)
+    intent = Intent(Choice.AWAY, START, "agent", "lunch", ends, Intent(Choice.AVAILABLE, START, "agent"))
+    said = Own(intent, CheckIn("idn_1", START, ends), intent)
+    undo = Undo(two.code.name, "agt_1", "idn_1", ("idn_1",), ("idn_2",), said, ("x",), (), (("s", "1"),))
+    assert await store.write(lambda tx: tx.linking.use(two.code, START, TRIES))
+    await store.write(lambda tx: tx.linking.keep(organization_id, undo, ends))
+    assert await store.write(lambda tx: tx.linking.put(replace(two.code, name="AAAA")))
+    assert await store.read(lambda tx: tx.linking.undos(organization_id, ends)) == [undo]
+    assert await store.read(lambda tx: tx.linking.undos(organization_id, ends + TICK)) == []
+    assert await store.read(lambda tx: tx.linking.undos("org_other", ends)) == []
 
 
 async def test_an_agent_has_one_code_and_no_two_have_one_of_a_name(store: Store) -> None:
@@ -77,6 +101,7 @@ async def test_of_many_tries_at_once_five_count_until_ten_minutes_after_the_last
         assert await store.write(lambda tx: tx.linking.may_try("org_1", "p", later, later + LASTS, TRIES))
     await store.write(lambda tx: tx.linking.forgive("org_1", "p"))
     assert await store.write(lambda tx: tx.linking.may_try("org_1", "p", later, later + LASTS, TRIES))
+    assert not await store.write(lambda tx: tx.linking.may_try("org_1", "p", later, later + LASTS, TRIES))
 
 
 async def _seen(store: Store, two: Two) -> Link:
@@ -121,14 +146,15 @@ async def test_linked_and_unlinked_again_the_database_is_sound(url: str) -> None
             await store.write(confirming(two, two.person(), two.confirmer.id, now=now))
         ).agents
         written = await store.write(
-            lambda tx: linking.unlink(
+            lambda tx: unlinking.unlink(
                 {agent.id: facts},
                 tx,
                 house=two.house,
                 agent_id=agent.id,
+                here_id=two.asker.identities[0].id,
                 identity_id=two.confirmer.identities[0].id,
+                code="",
                 new_agent_id="agt_new",
-                tell=True,
                 actor="agent:x",
                 delivery="",
                 now=now + timedelta(minutes=1),

@@ -25,7 +25,7 @@ from bot.domain.facts import (
     Seen,
     new_agent,
 )
-from bot.domain.merging import Merged, merge, part, stricter, unite
+from bot.domain.merging import Merged, Own, merge, part, stricter, unite
 from bot.domain.presence import judge
 from bot.domain.transition import Moved, Step, observe, review, settle
 
@@ -105,7 +105,7 @@ def pairs(draw: st.DrawFn) -> tuple[Facts, Facts, dict[str, Feed], datetime]:
 
 
 def chosen(facts: Facts) -> bool:
-    return facts.intent.by != "rule:enrolled"
+    return facts.intent.by not in ("rule:enrolled", "rule:return")
 
 
 def tiled(before: Facts, changes: tuple[object, ...], after: Facts) -> bool:
@@ -146,6 +146,10 @@ def test_what_holds_of_either_holds_of_both(pair: tuple[Facts, Facts, dict[str, 
     assert tiled(other, merged.absorbed_changes, merged.absorbed)
     assert (merged.absorbed.links, merged.absorbed.check_in) == ((), None)
     assert merged.absorbed.interval.presence is Presence.OFFLINE
+    for mark in ("acted_at", "last_seen_at", "asked_at"):
+        latest = max(filter(None, (getattr(facts, mark) for facts in apart)), default=None)
+        asked_now = mark == "asked_at" and after.asked_at == now
+        assert asked_now or getattr(after, mark) == latest
     assert after.agent_id == "a"
     assert after.version == one.version
 
@@ -180,7 +184,7 @@ def test_an_account_takes_along_what_was_seen_of_it_and_nothing_else(
 ) -> None:
     one, other, feeds, now = pair
     both = merge(one, other, feeds, POLICY, now, None).stays
-    (left, changes), fresh = part(both, identity, "c", feeds, POLICY, now, None)
+    (left, changes), fresh = part(both, {identity}, "c", feeds, POLICY, now)
     assert tiled(both, changes, left)
     assert all(link.identity_id != identity for link in left.links)
     assert {*left.links, *fresh.links} == set(both.links)
@@ -188,6 +192,30 @@ def test_an_account_takes_along_what_was_seen_of_it_and_nothing_else(
     assert (fresh.intent.choice, fresh.intent.by, fresh.check_in) == (Choice.AWAY, "rule:enrolled", None)
     verdict = judge(fresh, feeds, POLICY, now)
     assert (fresh.interval.presence, fresh.interval.since) == (verdict.presence, now)
+
+
+@TRIED
+@given(pairs(), st.sampled_from([timedelta(0), MINUTE, 25 * MINUTE, HOUR, 8 * HOUR]))
+def test_a_link_that_is_undone_leaves_what_would_have_been_without_it(
+    pair: tuple[Facts, Facts, dict[str, Feed], datetime], later: timedelta
+) -> None:
+    """Whatever the other was, and however long they were one: but that nothing is a return for who was
+    there all the time."""
+    one, other, feeds, now = pair
+    both = merge(one, other, feeds, POLICY, now, None).stays
+    alone = settle(one, feeds, POLICY, now)[0]
+    own = Own(alone.intent, alone.check_in, both.intent)
+    now += later
+    (left, changes), _ = part(both, {"b@acme"}, "c", feeds, POLICY, now, own)
+    assert tiled(both, changes, left)
+    alone = settle(alone, feeds, POLICY, now)[0]
+
+    def seen(facts: Facts) -> tuple[object, ...]:
+        verdict = judge(facts, feeds, POLICY, now)
+        said = (verdict.note, verdict.reachable, verdict.confirmed, verdict.unconfirmed_since)
+        return (verdict.presence, facts.intent.choice, facts.links, *said)
+
+    assert seen(left) == seen(alone)
 
 
 def away(set_at: datetime, until_at: datetime | None = None, base: Intent | None = None) -> Intent:
@@ -246,3 +274,16 @@ def test_what_two_agents_have_is_united() -> None:
         identities=other.identities,
         externals=(("s", "1"), ("t", "3")),
     )
+
+
+def test_what_was_asked_of_either_is_not_asked_again() -> None:
+    one, other = new_agent("a", START), replace(new_agent("b", START), asked_at=START + MINUTE)
+    for pair in ((one, other), (other, one)):
+        assert merge(*pair, LIVE, POLICY, START + HOUR, None).stays.asked_at == START + MINUTE
+
+
+def test_an_away_that_nobody_chose_yields_to_what_somebody_did() -> None:
+    """Neither a new agent's, nor that of one who came back after a longer absence."""
+    returned = Intent(Choice.AWAY, START + HOUR, "rule:return")
+    assert stricter(returned, AVAILABLE) == stricter(AVAILABLE, returned) == AVAILABLE
+    assert stricter(returned, new_agent("a", START).intent) == returned

@@ -127,6 +127,6 @@ async def test_history_stays_with_each_through_link_kill_and_unlink(tmp_path: Pa
         both.discord.fake.set_presence(both.dora, "online")
         reply = await both.discord.say(both.dora, "presence unlink")
         assert "an agent of its own again" in reply.text
-        assert await both.everybody() == {"Dora": "away", "sam": "away"}
+        assert await both.everybody() == {"Dora": "away", "sam": "available"}, "what each had set"
         await both.discord.say(both.dora, "available")
-        assert await both.everybody() == {"Dora": "available", "sam": "away"}
+        assert await both.everybody() == {"Dora": "available", "sam": "available"}

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from desk import Team, member, open_team, read
+from leading_desk import BOSS, fill, opened
 
 from bot.commands import names_on, read_line
 from bot.domain.facts import Seen
 from bot.domain.transition import Told
 from bot.message import Message
-from bot.ports import Command, Person, Profile
+from bot.ports import Person, Profile
 from bot.service import teams
 from bot.told import told
 
 LONG = "customer-success-europe-middle-e"
 """A slug of 32 characters."""
-BOSS: dict[str, Any] = {"name": "Ann", "is_admin": True}
-
-
-async def opened() -> Team:
-    """Maria, an agent in Support and Billing with German; Tom in Support; Ann is an admin of Slack."""
-    team = await open_team()
-    await team.type("U1", "/available", name="Maria")
-    await team.type("U2", "/available", name="Tom")
-    return team
 
 
 async def words_for(team: Team, name: str) -> list[Message]:
@@ -35,12 +25,6 @@ async def words_for(team: Team, name: str) -> list[Message]:
     owed = await team.desk.store.write(lambda tx: tx.ledger.due_notices(organization_id, now, 50))
     found = [told(Told(one.told), row, one.data) for one in owed if one.agent_id == row.agent.id]
     return [one for one in found if one is not None]
-
-
-async def fill(team: Team, name: str, fields: dict[str, str]) -> str:
-    """Ann fills in the fields of a command, as on Discord."""
-    ann = Person(team.slack.id, "slack", Profile("U9", "Ann", "UTC", is_admin=True))
-    return read(await team.desk.dispatch(Command(name, ann, fields)))
 
 
 async def outbox(team: Team) -> list[tuple[str, dict[str, object]]]:
@@ -242,6 +226,14 @@ async def test_skills_are_given_taken_and_made_by_leads() -> None:
     assert listed.splitlines()[0] == "German · german · Tom"
 
 
+async def test_a_lead_of_whom_nothing_is_kept_is_a_lead() -> None:
+    """Of a database in which their name is missing."""
+    team = await opened()
+    await team.type("U9", "/presence set U1 away", **BOSS)
+    await team.desk.put_setting("name.lead:slack:U9", "")
+    assert "set by a lead" in read(await team.type("U1", "/presence me", name="Maria"))
+
+
 async def test_what_is_delivered_twice_changes_things_once() -> None:
     team = await opened()
     for line in ("set U1 away", "team create Sales", "team leave billing U1", "team rename support Helpers"):
@@ -301,7 +293,10 @@ async def test_suggestions_are_those_of_the_kind() -> None:
         ("team join billing eu @tom", "presence team join", ("billing-eu", "@tom")),
         ("team join billing Maria Lopez", "presence team join", ("billing", "Maria Lopez")),
         ("team join customer-success-europe-middle-e east", "presence team join", (LONG, "east")),
-        ("team rename billing eu Billing  AT", "presence team rename", ("billing-eu", "Billing AT")),
+        ("team rename billing-eu Billing  AT", "presence team rename", ("billing-eu", "Billing AT")),
+        ("team rename billing eu: AT", "presence team rename", ("billing-eu", "AT")),
+        ("team rename billing: EU AT", "presence team rename", ("billing", "EU AT")),
+        ("skill add germna: Maria Lopez", "presence skill add", ("germna:", "Maria Lopez")),
         ("skill add Swiss German U2", "presence skill add", ("Swiss German", "U2")),
         ("skill add german U2", "presence skill add", ("german", "U2")),
         ("capacity Maria Lopez 3", "presence capacity", ("Maria Lopez", "3")),

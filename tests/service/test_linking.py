@@ -232,7 +232,8 @@ async def test_an_account_on_another_platform_is_told_that_it_stands_alone() -> 
 
 
 async def test_teams_of_chat_stay_and_the_role_goes_with_the_account_that_is_named() -> None:
-    """What a lead did in chat is not undone by a link, and nobody keeps a role with an account that left."""
+    """What a lead did in chat is not undone by a link, nor by undoing it, and nobody keeps a role with an
+    account that left."""
     team = await open_team(organization={"leads": ["discord:9:91"]})
     await both(team)
     await say(team, "91", "/presence team create Night")
@@ -243,8 +244,12 @@ async def test_teams_of_chat_stay_and_the_role_goes_with_the_account_that_is_nam
     assert agent.role is Role.LEAD
     await say(team, "U1", "/presence unlink discord")
     assert team.row("Maria").agent.role is Role.AGENT
-    assert "night" in team.row("Maria").agent.teams
+    assert "night" in team.row("maria_d").agent.teams
     assert team.row("maria_d").agent.role is Role.LEAD
+    await type_code(team, await ask(team))
+    team.clock.advance(hours=25)
+    await say(team, "U1", "/presence unlink discord")
+    assert "night" in team.row("Maria").agent.teams
 
 
 async def test_the_askers_console_session_stays_and_the_others_ends() -> None:
@@ -260,6 +265,15 @@ async def test_the_askers_console_session_stays_and_the_others_ends() -> None:
     stored = await team.desk.store.read(lambda tx: tx.presence.facts(agent_id))
     assert stored is not None
     assert [link for link in stored.links if link.beat_at is not None] != []
+
+
+async def test_a_console_session_is_no_place_to_type_a_code() -> None:
+    team = await open_team()
+    await both(team)
+    await team.desk.sessions.beat(team.row("Maria").agent, "tab")
+    assert "console" not in (await say(team, "U1", "/presence link"))
+    await type_code(team, await ask(team))
+    assert "You're linked everywhere already" in (await say(team, "U1", "/presence link"))
 
 
 class Post:

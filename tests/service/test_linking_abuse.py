@@ -55,6 +55,26 @@ async def test_fault_20_guessing_ends_after_five_tries_of_a_person() -> None:
     assert not await refused(team, await ask(team, "U5"))
 
 
+async def test_fault_20_who_may_not_try_makes_no_slow_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or five tries would be enough to keep the machine busy for ever."""
+    team = await open_team()
+    await both(team)
+    hashed: list[str] = []
+    slow = linking.hashed
+
+    def counted(organization_id: str, code: linking.Typed) -> bytes:
+        hashed.append(code.name)
+        return slow(organization_id, code)
+
+    monkeypatch.setattr(linking, "hashed", counted)
+    for _ in range(8):
+        assert await refused(team, "AAAA-AAAA")
+    assert len(hashed) == 5
+    team.clock.advance(minutes=10, microseconds=1)
+    assert await refused(team, "AAAA-AAAA")
+    assert len(hashed) == 6
+
+
 async def test_fault_20_a_code_is_dead_after_five_tries_by_however_many_people() -> None:
     """Who has seen its first half guesses the second no better together than alone."""
     team = await open_team()
@@ -85,6 +105,33 @@ async def test_fault_20_ones_own_code_typed_where_it_was_shown_is_explained() ->
     for _ in range(7):
         assert "That's your own code" in await type_code(team, code, "U1")
     assert not await refused(team, code)
+
+
+async def test_fault_20_ones_own_code_gives_back_only_its_own_try() -> None:
+    """Or whoever guesses would type their own after each fourth, and go on for ever."""
+    team = await open_team()
+    await both(team)
+    right, own = await ask(team), await ask(team, "91")
+    for _ in range(4):
+        assert await refused(team, "AAAA-AAAA")
+    assert "That's your own code" in await type_code(team, own)
+    assert await refused(team, "AAAA-AAAA")
+    assert await refused(team, right)
+
+
+async def test_fault_20_linking_ones_own_accounts_gives_back_only_its_own_try() -> None:
+    team = await open_team()
+    await both(team)
+    other = await team.desk.workspace("slack", "T2", "Other")
+    right, here = await ask(team), team.slack
+    for _ in range(4):
+        assert await refused(team, "AAAA-AAAA")
+    team.slack = other
+    own = await ask(team, "U66")
+    team.slack = here
+    assert not await refused(team, own)
+    assert await refused(team, "AAAA-AAAA")
+    assert await refused(team, right)
 
 
 async def test_fault_20_a_code_of_another_organization_is_unknown() -> None:

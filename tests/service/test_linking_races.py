@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import pytest
 from desk import Team, open_team
 from linking_desk import CODE, ask, audited, both, names, refused, say, type_code
 
@@ -125,3 +126,60 @@ async def test_the_asker_leaves_during_the_link_and_stays_by_the_other_account()
     assert names(team) == ["Maria"]
     assert team.desk.roster.by_identity(team.slack.id, "U1") is None
     assert team.desk.roster.by_identity(team.discord.id, "91") is not None
+
+
+async def test_what_is_said_during_ones_own_unlink_is_the_accounts_own_word() -> None:
+    """The other agent, who was Away, is not set Available by it."""
+    team = await open_team()
+    await both(team)
+    await type_code(team, await ask(team))
+    await say(team, "U1", "/brb meeting")
+    await amid(team, say(team, "91", "/presence unlink"), say(team, "91", "/available"))
+    assert (team.presence("Maria"), team.presence("maria_d")) == ("away", "available")
+
+
+async def test_what_is_said_during_the_link_counts_for_the_agent_they_become() -> None:
+    team = await open_team()
+    await both(team)
+    code = await ask(team)
+    told: list[str] = []
+
+    async def off() -> None:
+        told.append(await say(team, "91", "/presence off"))
+
+    await amid(team, type_code(team, code), off())
+    assert "You've signed off." in told[0]
+    assert team.presence("Maria") == "offline"
+    assert names(team) == ["Maria"]
+
+
+@pytest.mark.parametrize(
+    ("line", "of_maria", "of_maria_d"),
+    [
+        ("/away lunch", "available by agent", "agent"),
+        ("/presence set Maria away", "away by lead", "rule:enrolled"),
+    ],
+)
+async def test_ones_own_away_during_the_unlink_is_not_the_others(
+    line: str, of_maria: str, of_maria_d: str
+) -> None:
+    """But for a lead who names the other."""
+    team = await open_team(organization={"leads": ["discord:9:91"]})
+    await both(team)
+    await type_code(team, await ask(team))
+    await amid(team, say(team, "91", "/presence unlink"), say(team, "91", line))
+    intent = team.row("Maria").facts.intent
+    assert f"{intent.choice} by {intent.by}".startswith(of_maria)
+    assert team.row("maria_d").facts.intent.by == of_maria_d
+
+
+async def test_what_one_is_and_has_is_changed_of_the_agent_that_one_is_by_then() -> None:
+    team = await open_team()
+    await both(team)
+    await type_code(team, await ask(team))
+    await amid(team, say(team, "91", "/presence unlink"), say(team, "91", "/presence team leave support"))
+    assert team.row("Maria").agent.teams == ("support", "billing")
+    assert team.row("maria_d").agent.teams == ()
+    code = await ask(team)
+    await amid(team, type_code(team, code), say(team, "91", "/presence timezone Asia/Tokyo"))
+    assert team.row("Maria").agent.zone == "Asia/Tokyo"

@@ -89,7 +89,12 @@ async def test_an_empty_team_is_no_empty_organization() -> None:
     for line, answer in asked.items():
         shown = read(await team.type("U2", line, name="Jon"))
         assert shown.startswith(answer), shown
-        assert "Whoever runs Rollcall names the people in its configuration" in shown
+        how = [
+            f"/presence {command} {slug}"
+            for slug, command in (("billing", "team join"), ("german", "skill add"))
+            if slug in line
+        ]
+        assert f"Whoever is an agent comes in with {' and '.join(how)}; leads name" in shown
         assert "[Refresh]" in shown
         assert "0 available" not in shown
     await team.type("U1", "/available", name="Maria")
