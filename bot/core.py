@@ -1,5 +1,6 @@
 """The core at run time: what platforms and the HTTP API ask of Rollcall, between roster and storage."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Container, Sequence
@@ -55,6 +56,8 @@ class Rollcall:
         self.workspaces: dict[str, Workspace] = {}
         self.feeds = FeedStates(config, store, clock, self.changes, self.workspaces)
         self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
+        self.listing = asyncio.Lock()
+        """One change of the teams or skills at a time, so that a slug is not taken twice."""
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
@@ -95,6 +98,8 @@ class Rollcall:
         self.teams, self.skills = await self.store.read(
             lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
         )
+        hours = {team.slug: team.hours for team in self.teams if team.hours is not None}
+        self.roster.set_hours(hours, self._clock.now())
 
     async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
         """Everybody, with what has changed for them in the configuration since the last start, stored in

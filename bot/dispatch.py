@@ -235,7 +235,14 @@ class Dispatcher:
             for feed in self._feeds.values()
             if feed.state is not FeedState.LIVE and feed.id in self.core.workspaces
         ]
-        return replies.who(rows, asked.arguments, title, lost, asked.now)
+        roster = self.core.roster
+        theirs = {slug for row in rows for slug in row.agent.teams} if team is None else {team}
+        closed = [
+            (one.name, roster.opens_at(asked.now, one.slug))
+            for one in self.core.teams
+            if one.slug in theirs and not roster.open(asked.now, one.slug)
+        ]
+        return replies.who(rows, asked.arguments, title, lost, asked.now, closed)
 
     async def _me(self, asked: Asked) -> Message:
         agent = asked.needed

@@ -23,7 +23,7 @@ from bot.message import (
     Tone,
     words,
 )
-from bot.replies import IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name, unheard
+from bot.replies import IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name, unheard, until_next_shift
 from bot.roster import Row
 
 IM_HERE = Button("I'm here", "available", style=ButtonStyle.PRIMARY)
@@ -112,6 +112,10 @@ def _new_work(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str]) -> 
     """Whether new chats come; if they don't though the agent is Available: why, and what to do."""
     if row.verdict.presence is not Presence.AVAILABLE:
         yield ("No new chats come to you.",)
+    elif not row.on_shift:
+        yield ("You're off shift", *until_next_shift(row), ", so no new chats come to you.")
+    elif row.closed:
+        yield ("Your team is closed just now, so no new chats come to you.",)
     elif row.load >= row.agent.capacity:
         yield (f"You hold {row.load} of {row.agent.capacity}, so no new chats come to you.",)
     elif row.verdict.reachable:
@@ -275,6 +279,8 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
         "your platform can't be seen just now, so nobody knows whether you're still there",
         "the platform can't be seen just now, so nobody knows whether they're still there",
     ),
+    Reason.OFF_SHIFT: ("you're off shift", "off shift"),
+    Reason.TEAM_CLOSED: ("your team is closed", "the team is closed"),
     Reason.NOT_IN_TEAM: ("you're not in that team", "not in that team"),
     Reason.SKILL_MISSING: ("you don't have that skill", "without that skill"),
     Reason.AT_CAPACITY: ("you hold as many chats as you can take", "holding as many chats as they can take"),
@@ -306,6 +312,8 @@ def why(
             line = ("• ", REASONS[reason][not oneself])
             if reason is Reason.AT_CAPACITY:
                 line = (*line, f" ({row.load} of {row.agent.capacity})")
+            elif reason is Reason.OFF_SHIFT:
+                line = (*line, *until_next_shift(row))
         lines.append(line)
     if oneself:
         lines.append(("What you can do about it: ", Code(spelled("presence me", names))))

@@ -4,7 +4,6 @@ Who may: setting others, capacity, making and renaming are a lead's; joining, le
 or not, is everybody's own, and a lead's for others. Checked with each command (`bot.admission`).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -58,8 +57,6 @@ class Leading:
 
     def __init__(self, core: Rollcall) -> None:
         self.core = core
-        self._lists = asyncio.Lock()
-        """One change of the lists at a time, so that a slug is not taken twice."""
         self.use_cases: Mapping[str, Callable[[Asked], Awaitable[Message]]] = {
             "presence set": self._set,
             "presence capacity": self._capacity,
@@ -304,7 +301,7 @@ class Leading:
     async def _change_lists(self, operation: Callable[[Transaction, datetime], T]) -> T:
         """Change the teams or skills, and show them."""
         now = self.core.clock.now()
-        async with self._lists:
+        async with self.core.listing:
             changed = await self.core.store.write(lambda tx: operation(tx, now))
             self.core.changes.events_written.set()
             await self.core.read_lists()

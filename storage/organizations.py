@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Table, bindparam, func, insert, select, up
 from bot.domain.agent import Skill, Team, Workspace
 from bot.domain.ids import new_id
 from storage import tables
+from storage.hours import hours_from, hours_kept
 from storage.sql import Sql, Statement, micros, named, upsert
 
 _of_organization: Any = bindparam("organization_id")
@@ -74,7 +75,9 @@ class Lists:
             table, change=(*columns[1:], "archived_at"), found={"rank": last.scalar_subquery()}
         )
 
-    def save(self, sql: Sql, organization_id: str, rows: Sequence[Sequence[str]], now: datetime) -> None:
+    def save(
+        self, sql: Sql, organization_id: str, rows: Sequence[Sequence[str | None]], now: datetime
+    ) -> None:
         """These are the living ones, in this order."""
         sql.run(self.archive, organization_id=organization_id, now=micros(now))
         for rank, row in enumerate(rows):
@@ -88,7 +91,7 @@ class Lists:
                 **values,
             )
 
-    def save_one(self, sql: Sql, organization_id: str, row: Sequence[str], now: datetime) -> None:
+    def save_one(self, sql: Sql, organization_id: str, row: Sequence[str | None], now: datetime) -> None:
         """A known one stays where it stands in the list, a new one comes last."""
         sql.first(
             self.put_one,
@@ -99,8 +102,12 @@ class Lists:
         )
 
 
-TEAMS = Lists(tables.team, "slug", "name", "color")
+TEAMS = Lists(tables.team, "slug", "name", "color", "hours")
 SKILLS = Lists(tables.skill, "slug", "name")
+
+
+def _team_row(team: Team) -> tuple[str | None, ...]:
+    return team.slug, team.name, team.color, hours_kept(team.hours)
 
 
 class OrganizationRows:
@@ -147,7 +154,10 @@ class OrganizationRows:
 
     def teams(self, organization_id: str) -> Sequence[Team]:
         """The living ones, in the order of the configuration."""
-        return [Team(*record) for record in self._sql.all(TEAMS.living, organization_id=organization_id)]
+        return [
+            Team(slug, name, color, hours_from(hours))
+            for slug, name, color, hours in self._sql.all(TEAMS.living, organization_id=organization_id)
+        ]
 
     def skills(self, organization_id: str) -> Sequence[Skill]:
         """The living ones, in the order of the configuration."""
@@ -155,8 +165,7 @@ class OrganizationRows:
 
     def save_teams(self, organization_id: str, teams: Sequence[Team], now: datetime) -> None:
         """These are the teams: others are archived, their history stays."""
-        rows = [(team.slug, team.name, team.color) for team in teams]
-        TEAMS.save(self._sql, organization_id, rows, now)
+        TEAMS.save(self._sql, organization_id, [_team_row(team) for team in teams], now)
 
     def save_skills(self, organization_id: str, skills: Sequence[Skill], now: datetime) -> None:
         """These are the skills: others are archived."""
@@ -164,7 +173,7 @@ class OrganizationRows:
 
     def save_team(self, organization_id: str, team: Team, now: datetime) -> None:
         """One team, new (then the last of the list) or by its slug as it now is; no other is touched."""
-        TEAMS.save_one(self._sql, organization_id, (team.slug, team.name, team.color), now)
+        TEAMS.save_one(self._sql, organization_id, _team_row(team), now)
 
     def save_skill(self, organization_id: str, skill: Skill, now: datetime) -> None:
         """One skill, as `save_team`."""

@@ -82,6 +82,8 @@ class Team(Row, table=True):
     """Its place in the configuration."""
     created_at: int = Field(sa_type=BigInteger)
     archived_at: int | None = Field(sa_type=BigInteger)
+    hours: str | None = Field(default=None, sa_type=Text)
+    """JSON."""
 
 
 class Skill(Row, table=True):
@@ -107,6 +109,8 @@ class Agent(Row, table=True):
     updated_at: int = Field(sa_type=BigInteger)
     merged_into: str | None = Field(default=None, sa_type=Text)
     """The agent who goes on for them; their history stays their own."""
+    hours: str | None = Field(default=None, sa_type=Text)
+    """JSON."""
 
 
 class Identity(Row, table=True):

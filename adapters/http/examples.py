@@ -32,6 +32,8 @@ _ONE: dict[str, Any] = {
     "confirmed": True,
     "unconfirmed_since": None,
     "routable": True,
+    "on_shift": True,
+    "next_shift_at": "2026-11-03T08:00:00Z",
     "load": 1,
     "load_known": True,
     "capacity": 3,
@@ -70,6 +72,8 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "as_of": _AT,
         "team": "support",
         "skills": ["french"],
+        "open": True,
+        "next_expected_at": "2026-11-02T09:30:00Z",
         "routable": 1,
         "counts": _COUNTS,
         "agents": [
@@ -126,7 +130,16 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     Teams: {
         "as_of": _AT,
-        "teams": [{"slug": "support", "name": "Support", "routable": 1, "counts": _COUNTS}],
+        "teams": [
+            {
+                "slug": "support",
+                "name": "Support",
+                "open": True,
+                "next_expected_at": "2026-11-02T09:30:00Z",
+                "routable": 1,
+                "counts": _COUNTS,
+            }
+        ],
     },
     **presence_documents.EXAMPLES,
     Skills: {

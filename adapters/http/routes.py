@@ -21,6 +21,7 @@ from adapters.http.documents import (
     ExternalIds,
     LoadDocument,
     ReasonBody,
+    SkillBody,
     Skills,
     TeamBody,
     Teams,
@@ -249,26 +250,37 @@ class Routes:
     # --- teams and skills ---
 
     async def teams(self, request: Request) -> Response:
-        """Each with how many are routable, available, away and offline."""
+        """Each with whether it is open, when the next of it is expected, and how many are routable,
+        available, away and offline."""
         asked: Asked = request.scope["rollcall"]
-        return answered(
-            Teams(tuple(self._numbers(t.slug, t.name, asked, team=t.slug) for t in self._core.teams)),
-            asked,
+        core, now = self._core, asked.now
+        teams = tuple(
+            TeamBody(
+                team.slug,
+                team.name,
+                core.roster.open(now, team.slug),
+                core.roster.next_expected(now, team.slug),
+                core.roster.best(now, 0, team.slug)[1],
+                counts_of(core, now, team.slug, None),
+            )
+            for team in core.teams
         )
+        return answered(Teams(teams), asked)
 
     async def skills(self, request: Request) -> Response:
         """Each with how many are routable, available, away and offline."""
         asked: Asked = request.scope["rollcall"]
-        return answered(
-            Skills(tuple(self._numbers(s.slug, s.name, asked, skill=s.slug) for s in self._core.skills)),
-            asked,
+        core, now = self._core, asked.now
+        skills = tuple(
+            SkillBody(
+                skill.slug,
+                skill.name,
+                core.roster.pool(now, None, skill.slug).routable,
+                counts_of(core, now, None, skill.slug),
+            )
+            for skill in core.skills
         )
-
-    def _numbers(
-        self, slug: str, name: str, asked: Asked, team: str | None = None, skill: str | None = None
-    ) -> TeamBody:
-        routable = self._core.roster.pool(asked.now, team, skill).routable
-        return TeamBody(slug, name, routable, counts_of(self._core, asked.now, team, skill))
+        return answered(Skills(skills), asked)
 
 
 def _counts(as_of: datetime, seconds: int) -> tuple[datetime, datetime]:

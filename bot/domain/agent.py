@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from bot.domain.hours import Hours
+
 
 class Role(StrEnum):
     """What an agent may do beyond their own presence."""
@@ -59,6 +61,8 @@ class Agent(Struct, frozen=True, gc=False):
     identities: tuple[Identity, ...] = ()
     externals: tuple[tuple[str, str], ...] = ()
     """(system, external id): how help desks name the agent."""
+    hours: Hours | None = None
+    """Their own; None: always."""
 
     @property
     def is_lead(self) -> bool:
@@ -72,6 +76,8 @@ class Team(Struct, frozen=True):
     slug: str
     name: str
     color: str = ""
+    hours: Hours | None = None
+    """None: always open."""
 
 
 class Skill(Struct, frozen=True):

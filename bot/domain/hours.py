@@ -51,7 +51,7 @@ class Closed(Struct, frozen=True, order=True):
     label: str = ""
 
 
-class Hours(Struct, frozen=True):
+class Hours(Struct, frozen=True, gc=False):
     """When somebody works. Without a weekly span that is always, but for the days off."""
 
     zone: str

@@ -15,6 +15,7 @@ from bot.domain.hours import DAY, DayOff, Span
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EXAMPLE = "mon-fri 09:00-17:30, sat 22:00-02:00"
 DAYS_EXAMPLE = "24 dec - 26 dec Christmas"
+YEAR_EXAMPLE = "2026-12-24 - 2026-12-26 Christmas"
 MOST_SPANS = 70
 """Ten for each day."""
 LONGEST_NIGHT = 16 * 60
@@ -76,7 +77,7 @@ def read_weekly(text: str, field: str = "hours") -> tuple[Span, ...]:
 
 
 def _bad(field: str, what: str, example: str = EXAMPLE) -> BadInput:
-    return BadInput(f"In the {field} {what}, as in `{example}`. Nothing was changed.", field=field)
+    return BadInput(f"In the {field} {what}, as in `{example}`.", field=field)
 
 
 def _shown(typed: str) -> str:
@@ -160,15 +161,15 @@ _RANGE = re.compile(
 _PARTS = 13
 
 
-def read_days(text: str, today: date, field: str = "dates") -> DayOff:
+def read_days(text: str, today: date | None, field: str = "dates") -> DayOff:
     """The day off that a text begins with, and its label behind it. A date without a year is the next one
-    from `today` on. Raises BadInput."""
+    from `today` on; where `today` is None, it needs its year. Raises BadInput."""
     found = _RANGE.match(text)
     if found is None:
         raise _bad(field, f"I read no date in `{_shown(text)}`: write a date or two", DAYS_EXAMPLE)
     parts = found.groups()
     first = _date(parts[:_PARTS], today, field)
-    last = _date(parts[_PARTS:], first, field) if any(parts[_PARTS:]) else first
+    last = _date(parts[_PARTS:], today and first, field) if any(parts[_PARTS:]) else first
     if last < first:
         raise _bad(field, f"`{last}` is before `{first}`: write the first day first", DAYS_EXAMPLE)
     if (last - first).days >= LONGEST_OFF:
@@ -183,8 +184,11 @@ def read_days(text: str, today: date, field: str = "dates") -> DayOff:
     return DayOff(first, last, label)
 
 
-def _date(parts: Sequence[str | None], today: date, field: str) -> date:
+def _date(parts: Sequence[str | None], today: date | None, field: str) -> date:
     iso, spoken, american, dotted, word = parts[:3], parts[3:6], parts[6:9], parts[9:12], parts[12]
+    if today is None and not any((iso[0], spoken[2], american[2], dotted[2])):
+        raise _bad(field, "a date has no year: write it", YEAR_EXAMPLE)
+    today = today or date(FIRST_YEAR, 1, 1)
     if word:
         return today if word.lower() == "today" else today + timedelta(days=1)
     if iso[0]:

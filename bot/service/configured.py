@@ -13,7 +13,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.config import Config
+from bot.config.tables import TeamTable
 from bot.domain.agent import Agent, Role, Skill, Team, Workspace
+from bot.domain.hours import Hours
+from bot.domain.hours_set import or_none, with_week
+from bot.domain.hours_text import read_days, read_weekly
 from bot.ports import Transaction
 
 ORGANIZATION = "default"
@@ -29,6 +33,23 @@ class Listed(Struct, frozen=True):
     members: tuple[str, ...] = ()
     """As the configuration names people, `platform:workspace:person`."""
     everyone: bool = False
+    hours: str = ""
+    zone: str = ""
+    """Where anything is said of hours or days off."""
+    days_off: tuple[str, ...] = ()
+
+    def hours_after(self, was: "Listed", there: Hours | None) -> Hours | None:
+        """A team's hours with what has changed in the configuration since it said `was`."""
+        hours = there
+        if self.hours != was.hours or (self.hours and self.zone != was.zone):
+            week = read_weekly(self.hours) if self.hours else ()
+            hours = with_week(hours, self.zone or was.zone, week)
+        if self.days_off != was.days_off:
+            kept = set(hours.days_off if hours is not None else ())
+            kept -= {read_days(gone, None) for gone in set(was.days_off) - set(self.days_off)}
+            kept |= {read_days(new, None) for new in set(self.days_off) - set(was.days_off)}
+            hours = or_none(replace(hours or Hours(self.zone or was.zone), days_off=tuple(sorted(kept))))
+        return hours
 
 
 class Places(Struct, frozen=True):
@@ -69,7 +90,7 @@ class Configured(Struct, frozen=True):
         """What a configuration says."""
         return cls(
             config.organization.leads,
-            {team.slug: Listed(team.name, team.members, team.everyone) for team in config.team},
+            {team.slug: _listed(team, config.organization.zone) for team in config.team},
             {skill.slug: Listed(skill.name, skill.agents) for skill in config.skill},
         )
 
@@ -81,6 +102,13 @@ class Configured(Struct, frozen=True):
             {slug: None if one.everyone else frozenset(one.members) for slug, one in self.teams.items()},
             {slug: frozenset(one.members) for slug, one in self.skills.items()},
         )
+
+
+def _listed(team: TeamTable, zone: str) -> Listed:
+    said = bool(team.hours or team.days_off)
+    return Listed(
+        team.name, team.members, team.everyone, team.hours, (team.zone or zone) if said else "", team.days_off
+    )
 
 
 class Beginning(Struct, frozen=True):
@@ -130,7 +158,7 @@ def begin(tx: Transaction, config: Config, now: datetime) -> Beginning:
     teams = {team.slug: team for team in tx.members.teams(organization_id)}
     skills = {skill.slug: skill for skill in tx.members.skills(organization_id)}
     named = _names(was.teams if was else None, said.teams, {slug: team.name for slug, team in teams.items()})
-    wanted = [Team(slug, name, teams[slug].color if slug in teams else "") for slug, name in named.items()]
+    wanted = [_team(slug, name, teams.get(slug), was, said) for slug, name in named.items()]
     if wanted != list(teams.values()):
         tx.members.save_teams(organization_id, wanted, now)
     named = _names(
@@ -141,6 +169,14 @@ def begin(tx: Transaction, config: Config, now: datetime) -> Beginning:
         tx.members.save_skills(organization_id, known, now)
     fresh = frozenset(said.teams) - frozenset(teams)
     return Beginning(organization_id, was, said, fresh, frozenset(said.skills) - frozenset(skills))
+
+
+def _team(slug: str, name: str, there: Team | None, was: Configured | None, said: Configured) -> Team:
+    nothing = Listed(name)
+    before = was.teams.get(slug, nothing) if was is not None else nothing
+    known = there.hours if there is not None and was is not None else None
+    hours = said.teams.get(slug, before).hours_after(before, known)
+    return Team(slug, name, there.color if there is not None else "", hours)
 
 
 def _names(

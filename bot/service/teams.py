@@ -6,6 +6,8 @@ Each function is one operation on one transaction.
 from collections.abc import Callable
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from bot.domain.agent import Agent, Skill, Team
 from bot.domain.errors import BadInput, NotFound
 from bot.domain.events import AuditEntry, Event
@@ -93,7 +95,7 @@ def rename_team(
         raise BadInput(
             f"The team `{other.slug}` is called `{_shown(other.name)}`. Take another name.", field="name"
         )
-    renamed = Team(slug, name, team.color)
+    renamed = replace(team, name=name)
     tx.members.save_team(organization_id, renamed, now)
     _announce(tx, organization_id, "team.renamed", slug, name, actor, now)
     return renamed

@@ -31,6 +31,8 @@ async def test_an_agent_is_told_with_reason_and_load() -> None:
             "confirmed": True,
             "unconfirmed_since": None,
             "routable": False,
+            "on_shift": True,
+            "next_shift_at": None,
             "load": 0,
             "load_known": False,
             "capacity": 3,
@@ -251,7 +253,13 @@ async def test_teams_and_skills_come_with_their_numbers() -> None:
         ann = await at.agent("Ann", skills=["french"])
         await at.agent("Bob", available=False)
         body = (await at.ask("/v1/teams")).json()
-        support = {"slug": "support", "name": "Support", "routable": 1}
+        support = {
+            "slug": "support",
+            "name": "Support",
+            "routable": 1,
+            "open": True,
+            "next_expected_at": None,
+        }
         assert body["teams"][0] == {**support, "counts": {"available": 1, "away": 0, "offline": 1}} or (
             body["teams"][1] == {**support, "counts": {"available": 1, "away": 0, "offline": 1}}
         )
