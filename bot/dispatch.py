@@ -40,6 +40,7 @@ from bot.lookup import find_agent, find_zone, suggest
 from bot.message import Message
 from bot.ports import Clock, Command, Person, PersonKind, Profile, Store
 from bot.roster import Row
+from bot.working_hours import WorkingHours
 
 log = logging.getLogger("rollcall.commands")
 LONGEST_TEXT = 4000
@@ -52,6 +53,7 @@ class Dispatcher:
     def __init__(self, core: Rollcall) -> None:
         self.core = core
         self._behind: set[asyncio.Task[None]] = set()
+        leading = Leading(core)
         self._use_cases: Mapping[str, Callable[[Asked], Awaitable[Message]]] = {
             "available": self._available,
             "away": self._away,
@@ -65,7 +67,8 @@ class Dispatcher:
             "presence enrol": self._enrol,
             "presence remove": self._remove,
             "presence help": self._help,
-            **Leading(core).use_cases,
+            **leading.use_cases,
+            **WorkingHours(core, leading).use_cases,
         }
 
     async def dispatch(self, command: Command) -> Message:

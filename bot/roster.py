@@ -317,6 +317,11 @@ class Roster:
             return not self._closed(team)
         return not self._groups or any(not group.closed for group in self._groups.values())
 
+    def hours(self, team: str) -> Hours | None:
+        """The team's; None: always open."""
+        shift = self._teams.get(team)
+        return None if shift is None else shift.hours
+
     def opens_at(self, now: datetime, team: str | None = None) -> datetime | None:
         """When a closed team opens; of no team: when the first of all does. None: never."""
         self.settle(now)

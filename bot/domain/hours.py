@@ -82,10 +82,9 @@ class Hours(Struct, frozen=True, gc=False):
         change = self.changes_at(now)
         return None if change is None else self.opens_at(change)
 
-    def day_off(self, now: datetime) -> DayOff | None:
-        """The day off that it is at `now`, if it is one."""
-        today = Instant(now).to_tz(self.zone).date().to_stdlib()
-        return next((off for off in self.days_off if off.first <= today <= off.last), None)
+    def today(self, now: datetime) -> date:
+        """The date that it is in this zone at `now`."""
+        return Instant(now).to_tz(self.zone).date().to_stdlib()
 
     def _opening(self, at: datetime, shut: list[Stretch]) -> datetime:
         """The first instant from `at` on at which a weekly span holds and nothing is shut."""

@@ -157,7 +157,7 @@ def test_a_night_into_a_day_off_ends_at_midnight_and_one_out_of_it_begins_there(
     midnight = datetime(2026, 11, 26, 23, 0, tzinfo=UTC)
     assert hours.changes_at(midnight - timedelta(hours=1)) == midnight
     assert hours.opens_at(midnight) == midnight + DAY
-    assert hours.day_off(midnight) == DayOff(friday, friday) and hours.day_off(midnight + DAY) is None
+    assert hours.today(midnight) == friday and hours.today(midnight - timedelta(seconds=1)) == friday - DAY
 
 
 def test_days_off_alone_close_what_is_always_open() -> None:
