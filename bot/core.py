@@ -193,7 +193,9 @@ class Rollcall:
             for observation in seen[agent.id]:
                 if not any(one.id == observation.identity_id for one in agent.identities):
                     continue  # another agent's by now, and told to them below
-                facts, came = observe(facts, observation, self.roster.feeds, self.policy, at, agent.zone)
+                facts, came = observe(
+                    facts, observation, self.roster.feeds, self.policy, at, agent.zone, agent.hours
+                )
                 changes += came
             return facts, changes
 

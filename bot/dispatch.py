@@ -140,7 +140,7 @@ class Dispatcher:
             try:
                 await self.core.change(
                     agent.id,
-                    lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone),
+                    lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone, agent.hours),
                 )
             except RollcallError as problem:
                 log.warning("a sign of life was not stored: %s", problem.code)
@@ -178,7 +178,7 @@ class Dispatcher:
         await self.core.change(
             agent.id,
             lambda facts, at: choose_available(
-                facts, self._feeds, self.core.policy, at, note=note, identity_id=here
+                facts, self._feeds, self.core.policy, at, note=note, identity_id=here, hours=agent.hours
             ),
             f"agent:{agent.id}",
             "presence.available",
@@ -192,7 +192,7 @@ class Dispatcher:
         await self.core.change(
             agent.id,
             lambda facts, at: choose_away(
-                facts, self._feeds, self.core.policy, at, reason=said, until_at=until_at
+                facts, self._feeds, self.core.policy, at, reason=said, until_at=until_at, hours=agent.hours
             ),
             f"agent:{agent.id}",
             "presence.away",
@@ -250,7 +250,8 @@ class Dispatcher:
     async def _me(self, asked: Asked) -> Message:
         agent = asked.needed
         await self.core.change(
-            agent.id, lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone)
+            agent.id,
+            lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone, agent.hours),
         )
         row = self._row(agent.id, asked.now)
         by = await author(self.core, row)

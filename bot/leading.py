@@ -88,10 +88,11 @@ class Leading:
                 choose_available,
                 note=" ".join(filter(None, (until.strip(), reason))),
                 identity_id=here[1].id if oneself and here is not None else None,
+                hours=agent.hours,
             )
         else:
             said, until_at = time_away(asked, self._zone(asked))
-            chosen = partial(choose_away, reason=said, until_at=until_at)
+            chosen = partial(choose_away, reason=said, until_at=until_at, hours=agent.hours)
 
         def decide(facts: Facts, at: datetime) -> Decision:
             after, changes = chosen(facts, feeds, policy, at, by=by)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from desk import Team, member, open_team, read
 
+from bot.domain.facts import Seen
 from bot.domain.hours import Hours
 from bot.domain.hours_text import read_weekly
 from bot.hours import change_agent, change_team
@@ -239,3 +240,26 @@ async def test_other_hours_are_in_the_audit_and_among_the_events() -> None:
         ("agent.hours", {"weekly": "mon 09:00-17:00", "zone": "Europe/Berlin", "days_off": 0}),
         ("team.hours", {"slug": "billing", "weekly": "mon 09:00-17:00", "zone": "UTC", "days_off": 0}),
     ]
+
+
+async def test_the_word_after_a_return_waits_until_the_shift_begins() -> None:
+    """Away for the night, back ten minutes early."""
+    team = await open_team()
+    epoch = await team.desk.feed_live(team.discord.id)
+    await team.type("9", "/available", "discord")
+    await team.type("9", "/presence hours set mon-fri 9-17", "discord")
+    await team.see("9", Seen.CONNECTED, epoch)
+    team.clock.advance(hours=6)
+    await team.see("9", Seen.DISCONNECTED, epoch)
+    team.clock.advance(hours=16, minutes=50)
+    await team.see("9", Seen.CONNECTED, epoch)
+    assert team.presence("9") == "away"
+
+    async def owed() -> list[str]:
+        organization_id, now = team.desk.organization_id, team.clock.now()
+        rows = await team.desk.store.write(lambda tx: tx.ledger.due_notices(organization_id, now, 9))
+        return [row.told for row in rows]
+
+    assert "returned" not in await owed()
+    team.clock.advance(minutes=10)
+    assert await owed() == ["returned"]
