@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.http import presence_documents
+from adapters.http import hours_documents, presence_documents
 from adapters.http.documents import (
     AgentBody,
     AgentPage,
@@ -142,6 +142,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         ],
     },
     **presence_documents.EXAMPLES,
+    **hours_documents.EXAMPLES,
     Skills: {
         "as_of": _AT,
         "skills": [{"slug": "french", "name": "French", "routable": 1, "counts": _COUNTS}],

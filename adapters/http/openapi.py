@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from adapters.http import presence_documents
+from adapters.http import hours_documents, presence_documents
 from adapters.http.availability import DEFAULT_LIMIT, MOST_AGENTS
 from adapters.http.availability import PATH as AVAILABILITY
 from adapters.http.documents import (
@@ -39,6 +39,7 @@ DOCUMENTS = (
     Skills,
     Teams,
     *presence_documents.DOCUMENTS,
+    *hours_documents.DOCUMENTS,
 )
 VERSION = "1"
 REFERENCE = "#/components/schemas/{name}"

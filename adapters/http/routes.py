@@ -29,6 +29,7 @@ from adapters.http.documents import (
     counts_of,
 )
 from adapters.http.exchange import Asked
+from adapters.http.hours_routes import HoursRoutes
 from adapters.http.openapi import EXTERNAL_ID, LOAD, described
 from adapters.http.parameters import (
     AgentName,
@@ -67,6 +68,7 @@ class Routes:
         for kind in (Problem, RollcallError, RequestValidationError, HTTPException, Exception):
             self.app.add_exception_handler(kind, handled)
         self.presence = PresenceRoutes(core, self._find)
+        self.hours = HoursRoutes(core, self._find)
         self._add()
         self._openapi: bytes | None = None
 
@@ -112,6 +114,7 @@ class Routes:
         get("/v1/skills", self.skills, Skills, "read", "All skills, with their numbers")
 
         self.presence.add(self._route)
+        self.hours.add(self._route)
 
     def _route(
         self,

@@ -126,6 +126,7 @@ def at_fault(document: dict[str, Any], schema: dict[str, Any], value: object) ->
 def address(path: str, agent_id: str) -> str:
     """Where a path leads to an answer: of the events a page, because their stream has no end."""
     found = path.replace("{agent_id}", agent_id).replace("{system}", "desk").replace("{key}", "tab-1")
+    found = found.replace("{slug}", "support")
     return found + "?after=" if path == EVENTS else found
 
 
@@ -157,7 +158,7 @@ async def test_every_example_is_right_by_the_schema_beside_it() -> None:
         for status, answer in document["components"]["responses"].items():
             (media,) = answer["content"].values()
             assert at_fault(document, media["schema"], media["example"]) == [], status
-        assert shown == len(operations(document)) + 4, "each answer, the stream, and the three bodies"
+        assert shown == len(operations(document)) + 6, "each answer, the stream, and the five bodies"
 
 
 async def test_what_is_answered_is_described_and_right_by_its_schema() -> None:
@@ -253,7 +254,7 @@ async def test_the_examples_in_the_docs_are_read_as_they_stand() -> None:
     blocks = [
         json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
     ]
-    availability, load, page, presence, problem = blocks
+    availability, load, hours, page, presence, problem = blocks
     assert page == EXAMPLES[EventPage]
     known = {document.__name__: EXAMPLES[document] for document in DOCUMENTS}
     assert availability == known["Availability"]
@@ -265,5 +266,7 @@ async def test_the_examples_in_the_docs_are_read_as_they_stand() -> None:
         assert kept.status_code == 200
         placed = await at.ask(f"/v1/agents/{ann.id}/presence", method="PUT", scope="presence", json=presence)
         assert placed.json()["presence"] == "away"
+        kept = await at.ask("/v1/teams/support/hours", method="PUT", scope="admin", json=hours)
+        assert (kept.json()["weekly"], kept.json()["days_off"]) == (hours["weekly"], hours["days_off"])
         refused = (await at.ask("/v1/availability?tema=support")).json()
         assert {**refused, "request_id": problem["request_id"]} == problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from http_house import START, House, house
 
 from bot.domain.agent import Agent
@@ -122,3 +123,91 @@ async def test_hours_hold_after_a_restart() -> None:
         row = again.roster.row(ann.id, at.clock.now())
         assert row is not None and not row.on_shift and row.closed
         assert again.roster.opens_at(at.clock.now(), "support") == START + timedelta(hours=2)
+
+
+# Reading and setting
+
+
+WEEK = {"zone": "Europe/Berlin", "weekly": "mon-fri 9-12 13-17"}
+
+
+@pytest.mark.parametrize("whose", ["agents", "teams"])
+async def test_hours_are_set_read_and_taken_away(whose: str) -> None:
+    async with house() as at:
+        ann = await at.agent("Ann")
+        of = ann.id if whose == "agents" else "support"
+        path = f"/v1/{whose}/{of}/hours"
+        none = (await at.ask(path)).json()
+        assert none == {
+            **{"as_of": "2026-11-02T09:00:00Z", "of": of, "zone": None, "weekly": "", "days_off": []},
+            **{"open": True, "changes_at": None},
+        }
+        off = {"first": "2026-12-24", "label": "Christmas"}
+        put = await at.ask(path, method="PUT", scope="admin", json={**WEEK, "days_off": [off]})
+        assert put.status_code == 200, put.text
+        assert put.headers["cache-control"] == "no-store"
+        shown = put.json()
+        assert (shown["of"], shown["zone"]) == (of, "Europe/Berlin")
+        assert shown["weekly"] == "mon-fri 09:00-12:00 13:00-17:00"
+        assert shown["days_off"] == [{**off, "last": "2026-12-24"}]
+        assert (shown["open"], shown["changes_at"]) == (True, "2026-11-02T11:00:00Z")
+        kept = await at.ask(path)
+        assert kept.json() == shown
+        await at.clock.advance(minutes=1)
+        etag = {"if-none-match": kept.headers["etag"]}
+        assert (await at.ask(path, headers=etag)).status_code == 304
+        gone = await at.ask(path, method="DELETE", scope="admin")
+        assert gone.json()["zone"] is None
+        assert (await at.ask(path, method="DELETE", scope="admin")).status_code == 200
+
+
+async def test_setting_hours_counts_at_once_and_is_told_once() -> None:
+    async with house() as at:
+        ann = await at.agent("Ann")
+        before = len(await at.store.read(lambda tx: tx.ledger.newest_events(at.core.organization_id, 99)))
+        for _ in range(2):
+            body = {"zone": "UTC", "weekly": "mon 12-13"}
+            path = f"/v1/agents/{ann.id}/hours"
+            assert (await at.ask(path, method="PUT", scope="admin", json=body)).status_code == 200
+            assert (await at.ask(PATH)).json()["routable"] == 0
+        after = await at.store.read(lambda tx: tx.ledger.newest_events(at.core.organization_id, 99))
+        assert [event.type for _, event in after[before:]] == ["agent.hours"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "zone"),
+        ({"zone": "Berlin"}, "zone"),
+        ({"zone": 1}, "zone"),
+        ({**WEEK, "weekly": "9-17"}, "weekly"),
+        ({**WEEK, "weekly": "mon 9-5"}, "weekly"),
+        ({**WEEK, "weekly": "mon 9-17 " * 300}, "weekly"),
+        ({**WEEK, "days_off": "2026-12-24"}, "days_off"),
+        ({**WEEK, "days_off": [{"first": "2026-13-24"}]}, "days_off"),
+        ({**WEEK, "days_off": [{"first": "1999-12-24"}]}, "days_off"),
+        ({**WEEK, "days_off": [{"first": "2026-12-24", "last": "2026-12-23"}]}, "days_off"),
+        ({**WEEK, "days_off": [{"first": "2026-12-24", "last": "2028-12-23"}]}, "days_off"),
+        ({**WEEK, "days_off": [{"first": "2026-12-24", "label": "x" * 81}]}, "days_off.0.label"),
+        ({**WEEK, "days_off": [{"first": "24 dec"}]}, "days_off.0.first"),
+        ({**WEEK, "days_off": [{"first": "2026-12-24"}] * 101}, "days_off"),
+        ({**WEEK, "closed": []}, "closed"),
+    ],
+)
+async def test_what_breaks_a_rule_is_told_and_changes_nothing(body: dict[str, object], field: str) -> None:
+    async with house() as at:
+        answer = await at.ask("/v1/teams/support/hours", method="PUT", scope="admin", json=body)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), answer.text
+        assert [team.hours for team in at.core.teams] == [None, None]
+
+
+async def test_only_admin_keys_set_hours() -> None:
+    async with house() as at:
+        ann = await at.agent("Ann")
+        for path in (f"/v1/agents/{ann.id}/hours", "/v1/teams/support/hours"):
+            assert (await at.ask(path, method="PUT", json=WEEK)).status_code == 403
+            assert (await at.ask(path, method="DELETE")).status_code == 403
+        for path in ("/v1/agents/x/hours", "/v1/teams/nobody/hours"):
+            assert (await at.ask(path)).status_code == 404
+            assert (await at.ask(path, method="PUT", scope="admin", json=WEEK)).status_code == 404
+        assert at.core.teams[0].hours is None

@@ -1,0 +1,85 @@
+"""Routes by which programs read and set the working hours of agents and teams."""
+
+from collections.abc import Callable
+
+from fastapi import Request, Response
+
+from adapters.http.exchange import Asked
+from adapters.http.hours_documents import SET_HOURS, HoursBody, HoursDocument, TeamSlug, document, hours_in
+from adapters.http.parameters import AgentName
+from adapters.http.strict import answered, told
+from bot.core import Rollcall
+from bot.domain.agent import Agent, Team
+from bot.domain.errors import NotFound
+from bot.domain.hours import Hours
+from bot.hours import change_agent, change_team
+
+OF_AGENT, OF_TEAM = "/v1/agents/{agent_id}/hours", "/v1/teams/{slug}/hours"
+Find = Callable[[Asked, str], Agent]
+
+
+class HoursRoutes:
+    """The routes, over a core. `find` answers the agent of a name within the key's organization."""
+
+    def __init__(self, core: Rollcall, find: Find) -> None:
+        self._core = core
+        self._find = find
+
+    def add(self, route: Callable[..., None]) -> None:
+        """Register them all; `route` as `adapters.http.routes.Routes` has it."""
+        route("GET", OF_AGENT, self.agent_hours, HoursDocument, "read", "An agent's own working hours")
+        route(
+            "PUT", OF_AGENT, self.put_agent_hours, HoursDocument, "admin", "Set an agent's hours", SET_HOURS
+        )
+        route("DELETE", OF_AGENT, self.delete_agent_hours, HoursDocument, "admin", "An agent has no hours")
+        route("GET", OF_TEAM, self.team_hours, HoursDocument, "read", "A team's working hours")
+        route("PUT", OF_TEAM, self.put_team_hours, HoursDocument, "admin", "Set a team's hours", SET_HOURS)
+        route("DELETE", OF_TEAM, self.delete_team_hours, HoursDocument, "admin", "A team has no hours")
+
+    async def agent_hours(self, request: Request, agent_id: AgentName) -> Response:
+        """The week, the days off, and whether they are on shift just now."""
+        asked: Asked = request.scope["rollcall"]
+        agent = self._find(asked, agent_id)
+        return answered(document(agent.id, agent.hours, asked.now), asked)
+
+    async def put_agent_hours(self, request: Request, agent_id: AgentName, body: HoursBody) -> Response:
+        """In whole: what is left out is empty. Saying what is so already changes nothing."""
+        return await self._set_agent(request.scope["rollcall"], agent_id, hours_in(body))
+
+    async def delete_agent_hours(self, request: Request, agent_id: AgentName) -> Response:
+        """From now on always, days off included. Also right where there are none."""
+        return await self._set_agent(request.scope["rollcall"], agent_id, None)
+
+    async def _set_agent(self, asked: Asked, name: str, hours: Hours | None) -> Response:
+        agent = await change_agent(self._core, self._find(asked, name).id, lambda _: hours, _actor(asked))
+        asked.now = self._core.clock.now()
+        return told(document(agent.id, agent.hours, asked.now), asked)
+
+    async def team_hours(self, request: Request, slug: TeamSlug) -> Response:
+        """The week, the days off, and whether the team is open just now."""
+        asked: Asked = request.scope["rollcall"]
+        team = self._team(slug)
+        return answered(document(team.slug, team.hours, asked.now), asked)
+
+    async def put_team_hours(self, request: Request, slug: TeamSlug, body: HoursBody) -> Response:
+        """In whole: what is left out is empty. Saying what is so already changes nothing."""
+        return await self._set_team(request.scope["rollcall"], slug, hours_in(body))
+
+    async def delete_team_hours(self, request: Request, slug: TeamSlug) -> Response:
+        """From now on always, days off included. Also right where there are none."""
+        return await self._set_team(request.scope["rollcall"], slug, None)
+
+    async def _set_team(self, asked: Asked, slug: str, hours: Hours | None) -> Response:
+        team = await change_team(self._core, self._team(slug).slug, lambda _: hours, _actor(asked))
+        asked.now = self._core.clock.now()
+        return told(document(team.slug, team.hours, asked.now), asked)
+
+    def _team(self, slug: str) -> Team:
+        for team in self._core.teams:
+            if team.slug == slug:
+                return team
+        raise NotFound("There is no such team. GET /v1/teams lists them all.")
+
+
+def _actor(asked: Asked) -> str:
+    return f"key:{asked.key.id}" if asked.key else ""
