@@ -20,6 +20,7 @@ from bot.domain.ids import new_id
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
+from bot.holidays import Holidays
 from bot.ports import EVENTS_MARK, RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
 from bot.roster import Roster
 from bot.service import configured, externals, members
@@ -58,6 +59,7 @@ class Rollcall:
         self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
         self.listing = asyncio.Lock()
         """One change of the teams or skills at a time, so that a slug is not taken twice."""
+        self.holidays = Holidays(config)
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
@@ -79,7 +81,9 @@ class Rollcall:
         organization_id = self.organization_id
         known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
         self.workspaces.update((workspace.id, workspace) for workspace in known)
-        await self.read_lists()
+        await self._read_teams()
+        await self.holidays.begin(self.teams, now)
+        self._show_hours()
         everyone = await self._everyone(begun, now)
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
@@ -94,11 +98,18 @@ class Rollcall:
 
     async def read_lists(self) -> None:
         """The teams and skills as they now are."""
+        await self._read_teams()
+        self._show_hours()
+
+    async def _read_teams(self) -> None:
         organization_id = self.organization_id
         self.teams, self.skills = await self.store.read(
             lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
         )
-        hours = {team.slug: team.hours for team in self.teams if team.hours is not None}
+
+    def _show_hours(self) -> None:
+        """The teams' hours, with their holidays, to the roster."""
+        hours = {team.slug: hours for team in self.teams if (hours := self.holidays.hours(team)) is not None}
         self.roster.set_hours(hours, self._clock.now())
 
     async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
@@ -142,6 +153,8 @@ class Rollcall:
         await self.sessions.watch()
         await self.feeds.catch_up()
         await self.changes.tick()
+        if await self.holidays.again(self.teams, self._clock.now()):
+            self._show_hours()
 
     async def mark_feeds_seen(self) -> None:
         """Remember that the live feeds were live now, so that after a crash the blind spell has a start."""

@@ -1,6 +1,5 @@
 """The bodies about working hours: what comes in, and what goes out."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -80,7 +79,7 @@ class HoursDocument(Struct, frozen=True):
     zone: Annotated[str | None, Meta(description="Null: no hours are set.")]
     weekly: Annotated[str, Meta(description="Empty: always, but for the days off.")]
     days_off: tuple[DayOffDocument, ...]
-    open: bool
+    open: Annotated[bool, Meta(description="Just now, also by a team's calendar of holidays.")]
     changes_at: Annotated[datetime | None, Meta(description="When `open` is otherwise; null: never.")]
 
 
@@ -123,19 +122,15 @@ def _bad_day() -> Problem:
     return bad_value("days_off", DAYS_RULE, '{"first": "2026-12-24"}')
 
 
-def document(of: str, hours: Hours | None, now: datetime) -> HoursDocument:
-    """Hours as they are told."""
-    if hours is None:
-        return HoursDocument(of, None, "", (), True, None)
+def document(of: str, hours: Hours | None, counting: Hours | None, now: datetime) -> HoursDocument:
+    """Hours as they are told; `counting`: with the holidays of a calendar."""
     return HoursDocument(
         of,
-        hours.zone,
-        weekly_text(hours.weekly),
-        _told(hours.days_off),
-        hours.open_at(now),
-        hours.changes_at(now),
+        None if hours is None else hours.zone,
+        "" if hours is None else weekly_text(hours.weekly),
+        ()
+        if hours is None
+        else tuple(DayOffDocument(off.first, off.last, off.label) for off in hours.days_off),
+        counting is None or counting.open_at(now),
+        None if counting is None else counting.changes_at(now),
     )
-
-
-def _told(days_off: Sequence[DayOff]) -> tuple[DayOffDocument, ...]:
-    return tuple(DayOffDocument(off.first, off.last, off.label) for off in days_off)

@@ -40,7 +40,7 @@ class HoursRoutes:
         """The week, the days off, and whether they are on shift just now."""
         asked: Asked = request.scope["rollcall"]
         agent = self._find(asked, agent_id)
-        return answered(document(agent.id, agent.hours, asked.now), asked)
+        return answered(document(agent.id, agent.hours, agent.hours, asked.now), asked)
 
     async def put_agent_hours(self, request: Request, agent_id: AgentName, body: HoursBody) -> Response:
         """In whole: what is left out is empty. Saying what is so already changes nothing."""
@@ -53,13 +53,13 @@ class HoursRoutes:
     async def _set_agent(self, asked: Asked, name: str, hours: Hours | None) -> Response:
         agent = await change_agent(self._core, self._find(asked, name).id, lambda _: hours, _actor(asked))
         asked.now = self._core.clock.now()
-        return told(document(agent.id, agent.hours, asked.now), asked)
+        return told(document(agent.id, agent.hours, agent.hours, asked.now), asked)
 
     async def team_hours(self, request: Request, slug: TeamSlug) -> Response:
         """The week, the days off, and whether the team is open just now."""
         asked: Asked = request.scope["rollcall"]
         team = self._team(slug)
-        return answered(document(team.slug, team.hours, asked.now), asked)
+        return answered(self._of_team(team, asked), asked)
 
     async def put_team_hours(self, request: Request, slug: TeamSlug, body: HoursBody) -> Response:
         """In whole: what is left out is empty. Saying what is so already changes nothing."""
@@ -72,7 +72,10 @@ class HoursRoutes:
     async def _set_team(self, asked: Asked, slug: str, hours: Hours | None) -> Response:
         team = await change_team(self._core, self._team(slug).slug, lambda _: hours, _actor(asked))
         asked.now = self._core.clock.now()
-        return told(document(team.slug, team.hours, asked.now), asked)
+        return told(self._of_team(team, asked), asked)
+
+    def _of_team(self, team: Team, asked: Asked) -> HoursDocument:
+        return document(team.slug, team.hours, self._core.roster.hours(team.slug), asked.now)
 
     def _team(self, slug: str) -> Team:
         for team in self._core.teams:

@@ -58,6 +58,8 @@ def load_config(path: Path | None, environment: Mapping[str, str] | None = None)
             ) from None
     _lay_over(table, os.environ if environment is None else environment)
     _read_secret_files(table, path.parent if path else Path())
+    if path is not None:
+        _find_holidays(table, path.parent)
     return read_table(Config, table)
 
 
@@ -127,6 +129,15 @@ def _read_secret_files(table: dict[str, Any], beside: Path) -> None:
                 raise ConfigError(f"{name}.{key}: there must be the path of a text file.") from None
             except OSError as problem:
                 raise ConfigError(f"{name}.{key}: {file} can't be read: {type(problem).__name__}.") from None
+
+
+def _find_holidays(table: dict[str, Any], beside: Path) -> None:
+    """A team's file of holidays stands beside the configuration."""
+    teams = table.get("team")
+    for team in teams if isinstance(teams, list) else ():
+        file = team.get("holidays") if isinstance(team, dict) else None
+        if file and isinstance(file, str):
+            team["holidays"] = str(beside / file)
 
 
 def _told(problems: ValidationError, model: type[Table], name: str) -> list[str]:

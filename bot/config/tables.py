@@ -180,6 +180,8 @@ class TeamTable(Table):
     zone: Zone | None = Field(default=None, examples=["Europe/Berlin"])
     """In which the hours and days off are meant; the organization's, if left out."""
     days_off: tuple[DayOffText, ...] = ()
+    holidays: str = Field(default="", examples=["holidays.ics"])
+    """A file in iCalendar's format, beside the configuration."""
 
 
 class SkillTable(Table):

@@ -10,6 +10,7 @@ or ends in them. Overlapping spans unite.
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import count
 
 from msgspec import Struct
@@ -97,7 +98,7 @@ class Hours(Struct, frozen=True, gc=False):
         """The date that it is in this zone at `now`."""
         return Instant(now).to_tz(self.zone).date().to_stdlib()
 
-    def _opening(self, at: datetime, shut: list[Stretch]) -> datetime:
+    def _opening(self, at: datetime, shut: Iterable[Stretch]) -> datetime:
         """The first instant from `at` on at which a weekly span holds and nothing is shut."""
         while at < NEVER:
             if (closed := _within(shut, at)) is not None:
@@ -134,20 +135,22 @@ class Hours(Struct, frozen=True, gc=False):
                     yield since, NEVER
                     return
 
-    def _shut(self) -> list[Stretch]:
-        """Days off and holidays, united and in order."""
-        found = [
-            (_first(self.zone, Date(off.first), 0), _after(self.zone, Date(off.last), DAY))
-            for off in self.days_off
-        ]
-        found += [(one.since, one.until) for one in self.closed]
-        united: list[Stretch] = []
-        for since, until in sorted(found):
-            if united and since <= united[-1][1]:
-                united[-1] = united[-1][0], max(united[-1][1], until)
-            else:
-                united.append((since, until))
-        return united
+    def _shut(self) -> tuple[Stretch, ...]:
+        return _united(self.zone, self.days_off, self.closed)
+
+
+@lru_cache(maxsize=256)
+def _united(zone: str, days_off: tuple[DayOff, ...], closed: tuple[Closed, ...]) -> tuple[Stretch, ...]:
+    """Days off and holidays, united and in order. Remembered, because there may be hundreds."""
+    found = [(_first(zone, Date(off.first), 0), _after(zone, Date(off.last), DAY)) for off in days_off]
+    found += [(one.since, one.until) for one in closed]
+    united: list[Stretch] = []
+    for since, until in sorted(found):
+        if united and since <= united[-1][1]:
+            united[-1] = united[-1][0], max(united[-1][1], until)
+        else:
+            united.append((since, until))
+    return tuple(united)
 
 
 def _within(stretches: Iterable[Stretch], at: datetime) -> Stretch | None:
