@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,17 @@ CONFIG = click.option(
     envvar="ROLLCALL_CONFIG",
     help="The configuration file; see config.example.toml.",
 )
+CONFIGS = click.option(
+    "--config",
+    "paths",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    envvar="ROLLCALL_CONFIG",
+    help="The configuration file; repeat it for several organizations, the one with the database first.",
+)
+ORGANIZATION = click.option(
+    "--organization", "slug", help="With several configuration files: the slug of the one that is meant."
+)
 
 
 class Failure(click.ClickException):
@@ -39,14 +50,26 @@ class Failure(click.ClickException):
         click.echo(self.message, err=True)
 
 
-def _load(path: Path | None) -> "Config":
-    from bot.config import load_config
+def _load(paths: Sequence[Path]) -> "tuple[Config, ...]":
+    from bot.config import load_configs
     from bot.domain.errors import RollcallError
 
     try:
-        return load_config(path)
+        return load_configs(paths)
     except RollcallError as problem:
         raise Failure(problem.sentence) from None
+
+
+def _load_one(paths: Sequence[Path], slug: str | None) -> "Config":
+    """The configuration of the organization that is meant."""
+    configs = _load(paths)
+    there = {config.organization.slug: config for config in configs}
+    if slug is None and len(configs) == 1:
+        return configs[0]
+    if slug not in there:
+        wrong = "" if slug is None else f"{slug} is none of them. "
+        raise Failure(f"{wrong}Say whose it is: --organization {' or --organization '.join(there)}.")
+    return there[slug]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,14 +79,14 @@ def main() -> None:
 
 
 @main.command()
-@CONFIG
-def run(path: Path | None) -> None:
-    """Run the bot, the API and the summaries until stopped."""
-    config = _load(path)
+@CONFIGS
+def run(paths: Sequence[Path]) -> None:
+    """Run the bot, the API and the summaries until stopped, for one organization or several."""
+    first, *further = _load(paths)
     from bot.logs import secrets_of, set_up_logs
 
-    set_up_logs(config.log, secrets_of(config))
-    sys.exit(serve(config))
+    set_up_logs(first.log, [secret for config in (first, *further) for secret in secrets_of(config)])
+    sys.exit(serve(first, further=further))
 
 
 def serve(
@@ -71,8 +94,12 @@ def serve(
     started: Callable[["Program"], None] | None = None,
     seconds: float | None = None,
     clock: "Clock | None" = None,
+    further: "Sequence[Config]" = (),
 ) -> int:
-    """Run a configured program until SIGTERM, SIGINT or for so many seconds. Answers the exit code."""
+    """Run a configured program until SIGTERM, SIGINT or for so many seconds. Answers the exit code.
+
+    `further`: of more organizations, which share the first one's database, HTTP and log.
+    """
     from bot.domain.errors import RollcallError
     from bot.wiring import open_program
 
@@ -83,7 +110,7 @@ def serve(
             loop.add_signal_handler(name, stop.set)
         if seconds is not None:
             loop.call_later(seconds, stop.set)
-        await open_program(config, clock).run(stop, started)
+        await open_program(config, clock, further).run(stop, started)
 
     try:
         asyncio.run(until_stopped())
@@ -118,7 +145,8 @@ def key() -> None:
 
 
 @key.command("create")
-@CONFIG
+@CONFIGS
+@ORGANIZATION
 @click.option("--name", required=True, help="What it is for, such as chatwoot.")
 @click.option(
     "--scope",
@@ -130,35 +158,37 @@ def key() -> None:
     help="What it may do; repeat for more.",
 )
 @click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days.")
-def key_create(path: Path | None, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+def key_create(
+    paths: Sequence[Path], slug: str | None, name: str, scopes: tuple[str, ...], days: int | None
+) -> None:
     """Make a key and print it, alone, on standard output. It is shown this once."""
     from bot.service import keys
-    from bot.service.configured import ORGANIZATION
 
     lasts = timedelta(days=days) if days else None
 
     def make(tx: "Transaction", config: "Config", now: datetime) -> str:
         # A key may be made before the first start, which then finds this organization.
-        organization_id = tx.members.organization(ORGANIZATION) or tx.members.ensure_organization(
-            ORGANIZATION, config.organization.name, now
+        of = config.organization
+        organization_id = tx.members.organization(of.slug) or tx.members.ensure_organization(
+            of.slug, of.name, now
         )
         return keys.create(tx, organization_id, name, scopes, now, lasts)
 
-    click.echo(_with_store(path, make))
+    click.echo(_with_store(_load_one(paths, slug), make))
 
 
 @key.command("list")
-@CONFIG
-def key_list(path: Path | None) -> None:
+@CONFIGS
+@ORGANIZATION
+def key_list(paths: Sequence[Path], slug: str | None) -> None:
     """All keys, without their secrets."""
-    from bot.service.configured import ORGANIZATION
 
     def look(tx: "Transaction", config: "Config", now: datetime) -> list[str]:
-        organization_id = tx.members.organization(ORGANIZATION)
+        organization_id = tx.members.organization(config.organization.slug)
         found = tx.ledger.keys(organization_id) if organization_id is not None else ()
         return [_key_line(row, now) for row in found]
 
-    for line in _with_store(path, look):
+    for line in _with_store(_load_one(paths, slug), look):
         click.echo(line)
 
 
@@ -173,12 +203,12 @@ def _key_line(row: "ApiKey", now: datetime) -> str:
 
 
 @key.command("revoke")
-@CONFIG
+@CONFIGS
+@ORGANIZATION
 @click.argument("key")
-def key_revoke(path: Path | None, key: str) -> None:
+def key_revoke(paths: Sequence[Path], slug: str | None, key: str) -> None:
     """Revoke a key at once. KEY is its id, as `key list` shows it, or the key itself."""
     from bot.service import keys
-    from bot.service.configured import ORGANIZATION
 
     key_id = keys.id_of(key)
     if key_id is None:  # What was typed may hold a secret, so that it is not told.
@@ -187,18 +217,17 @@ def key_revoke(path: Path | None, key: str) -> None:
         )
 
     def end(tx: "Transaction", config: "Config", now: datetime) -> bool:
-        organization_id = tx.members.organization(ORGANIZATION)
+        organization_id = tx.members.organization(config.organization.slug)
         return organization_id is not None and keys.revoke(tx, organization_id, key_id, now)
 
-    if not _with_store(path, end):
+    if not _with_store(_load_one(paths, slug), end):
         raise Failure(f"There is no active key {key_id}. `rollcall key list` shows them.")
     click.echo(f"Revoked {key_id}.")
 
 
-def _with_store(path: Path | None, operation: Callable[["Transaction", "Config", datetime], T]) -> T:
+def _with_store(config: "Config", operation: Callable[["Transaction", "Config", datetime], T]) -> T:
     """Run one operation on the configured database, which a running Rollcall may be using: nothing but
     the operation is written, however little this configuration says."""
-    config = _load(path)
     from bot.domain.errors import RollcallError
     from bot.wiring import open_beside
 
@@ -224,8 +253,8 @@ def db() -> None:
     """Look after the database."""
 
 
-def _database(path: Path | None) -> str:
-    return _load(path).database.url.get_secret_value()
+def _database(paths: Sequence[Path]) -> str:
+    return _load(paths)[0].database.url.get_secret_value()
 
 
 def _run_db(work: Callable[[], Any]) -> Any:
@@ -238,23 +267,23 @@ def _run_db(work: Callable[[], Any]) -> Any:
 
 
 @db.command("upgrade")
-@CONFIG
-def db_upgrade(path: Path | None) -> None:
+@CONFIGS
+def db_upgrade(paths: Sequence[Path]) -> None:
     """Bring the tables up to this program's version."""
 
     from bot import wiring
 
-    url = _database(path)
+    url = _database(paths)
     click.echo(f"The database is at schema {_run_db(lambda: wiring.upgrade_database(url))}.")
 
 
 @db.command("check")
-@CONFIG
-def db_check(path: Path | None) -> None:
+@CONFIGS
+def db_check(paths: Sequence[Path]) -> None:
     """Verify the database's integrity and what must always hold; exit code 1 if something is broken."""
     from bot import wiring
 
-    url = _database(path)
+    url = _database(paths)
     findings = _run_db(lambda: wiring.check_database(url))
     for line in findings:
         click.echo(line)
@@ -263,26 +292,26 @@ def db_check(path: Path | None) -> None:
 
 
 @db.command("backup")
-@CONFIG
+@CONFIGS
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
-def db_backup(path: Path | None, target: Path) -> None:
+def db_backup(paths: Sequence[Path], target: Path) -> None:
     """Copy the database to a file while it is in use."""
     from bot import wiring
 
-    url = _database(path)
+    url = _database(paths)
     _run_db(lambda: wiring.backup_database(url, target))
     click.echo(f"Backed up to {target}.")
 
 
 @db.command("restore")
-@CONFIG
+@CONFIGS
 @click.argument("source", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace the database that is there.")
-def db_restore(path: Path | None, source: Path, force: bool) -> None:
+def db_restore(paths: Sequence[Path], source: Path, force: bool) -> None:
     """Put a backup in the database's place. Stop Rollcall first."""
     from bot import wiring
 
-    url = _database(path)
+    url = _database(paths)
     _run_db(lambda: wiring.restore_database(source, url, force))
     click.echo(f"Restored from {source}. Start Rollcall again.")
 
@@ -295,10 +324,15 @@ def db_restore(path: Path | None, source: Path, force: bool) -> None:
 @click.option("--host", default="", help="HTTP mode: the host name under which Slack reaches Rollcall.")
 def slack_manifest(path: Path | None, host: str) -> None:
     """Print the manifest to paste when you make the Slack app."""
-    from bot.config import Config
+    from bot.config import Config, load_config
+    from bot.domain.errors import RollcallError
     from bot.wiring import slack_manifest_of
 
-    config = _load(path) if path or _configured_by_environment() else Config()
+    try:
+        # Also one of several files, which says nothing of a database.
+        config = load_config(path) if path or _configured_by_environment() else Config()
+    except RollcallError as problem:
+        raise Failure(problem.sentence) from None
     click.echo(json.dumps(slack_manifest_of(config, host), indent=2, ensure_ascii=False))
 
 

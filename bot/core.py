@@ -16,12 +16,24 @@ from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.errors import NotFound
 from bot.domain.events import AuditEntry
 from bot.domain.facts import Facts, Observation
+from bot.domain.hints import Hint, HintKind, OnHint
 from bot.domain.ids import new_id
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
 from bot.holidays import Holidays
-from bot.ports import EVENTS_MARK, RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
+from bot.ports import (
+    EVENTS_MARK,
+    RESTORED_FROM,
+    Clock,
+    HintSighting,
+    Load,
+    Profile,
+    Sighting,
+    Store,
+    Tracked,
+    Transaction,
+)
 from bot.roster import Roster
 from bot.service import configured, externals, members
 from bot.service.deliveries import is_first
@@ -48,7 +60,8 @@ class Rollcall:
         self.config = config
         self.store = store
         self._clock = clock
-        self.roster = Roster(config.presence.policy())
+        self.reasons = config.reasons()
+        self.roster = Roster(config.presence.policy(), self.reasons)
         self.policy = self.roster.policy
         self.changes = Changes(store, self.roster, clock)
         self.change = self.changes.one
@@ -131,19 +144,18 @@ class Rollcall:
         return placed
 
     async def _tell_restored(self, now: datetime) -> None:
-        """The first start on a restored backup says so, in the log and in the audit."""
-
+        """The first start on a restored backup says so, in the log and in the audit of every organization:
+        positions are given a second time also in those that start later, or never."""
         source = await self.store.read(lambda tx: tx.ledger.setting("", RESTORED_FROM))
         if not source:
             return
 
         def noted(tx: Transaction) -> None:
-            entry = AuditEntry(
-                new_id("aud", now), self.organization_id, now, "operator", "database.restored", source
-            )
-            tx.ledger.audit(entry)
+            for one in tx.members.organizations():
+                entry = AuditEntry(new_id("aud", now), one, now, "operator", "database.restored", source)
+                tx.ledger.audit(entry)
+                tx.ledger.put_setting(one, EVENTS_MARK, f"{int(now.timestamp()):x}", now)
             tx.ledger.put_setting("", RESTORED_FROM, "", now)
-            tx.ledger.put_setting(self.organization_id, EVENTS_MARK, f"{int(now.timestamp()):x}", now)
 
         await self.store.write(noted)
         log.warning("this database was restored from %s: what happened after that backup is gone", source)
@@ -223,6 +235,35 @@ class Rollcall:
         agent = self.roster.by_identity(workspace_id, external_id)
         return agent is not None and agent.id not in told
 
+    def hint(self, workspace_id: str, sightings: Sequence[HintSighting]) -> None:
+        """Hints as they are seen, in memory only. See `bot.ports.Core`."""
+        now = self._clock.now()
+        for seen in sightings:
+            known = self.roster.identity(workspace_id, seen.external_id)
+            if known is None or self.policy.on_hint(seen.kind) is OnHint.OFF:
+                continue
+            hint = None
+            if seen.holds:
+                old = self.roster.hint(workspace_id, seen.external_id, seen.kind)
+                standing = old.since if old is not None and old.holds(now) else now
+                hint = Hint(seen.kind, known[1].platform, seen.since or standing, seen.until_at)
+            self.roster.put_hint(workspace_id, seen.external_id, seen.kind, hint, now)
+
+    def hints_lost(self, workspace_id: str, kind: HintKind | None = None) -> None:
+        """Hints can't be seen there any more. See `bot.ports.Core`."""
+        now = self._clock.now()
+        for external_id in self.roster.hinting(workspace_id):
+            for one in HintKind:
+                if kind in (None, one):
+                    self.roster.put_hint(workspace_id, external_id, one, None, now)
+
+    def _forget_hints(self, identities: Sequence[Identity]) -> None:
+        """Nobody looks at these accounts any more."""
+        now = self._clock.now()
+        for identity in identities:
+            for kind in HintKind:
+                self.roster.put_hint(identity.workspace_id, identity.external_id, kind, None, now)
+
     def tracked(self, workspace_id: str) -> Sequence[Tracked]:
         """Identities there, the most important first: Available, then longest unseen."""
         now = self._clock.now()
@@ -291,6 +332,7 @@ class Rollcall:
             "agent.account_deleted" if deleted else "agent.left",
             alter=alter,
         )
+        self._forget_hints([identity])
 
     async def remove(
         self, agent: Agent, actor: str, delivery: str = "", alter: Alter = lambda stored: stored
@@ -309,6 +351,7 @@ class Rollcall:
             delivery,
             alter=lambda stored: replace(alter(stored), removed=True),
         )
+        self._forget_hints(agent.identities)
 
     async def enrol(self, workspace_id: str, profile: Profile, actor: str, delivery: str = "") -> Agent:
         """Make somebody an agent; whoever may decide that has been asked."""
@@ -346,13 +389,13 @@ class Rollcall:
 
     async def identify_budget(self) -> int:
         """How many Discord identifies are left of 900 in 24 h."""
-        now = self._clock.now()
-        return IDENTIFIES_A_DAY - await self.store.write(lambda tx: tx.ledger.count_identify(now))
+        now, mine = self._clock.now(), self.organization_id
+        return IDENTIFIES_A_DAY - await self.store.write(lambda tx: tx.ledger.count_identify(mine, now))
 
     async def count_identify(self) -> None:
         """One more identify."""
-        now = self._clock.now()
-        await self.store.write(lambda tx: tx.ledger.add_identify(now))
+        now, mine = self._clock.now(), self.organization_id
+        await self.store.write(lambda tx: tx.ledger.add_identify(mine, now))
 
     async def put_load(self, load: Load) -> bool:
         """Units held elsewhere. False: a later report is already here."""

@@ -91,8 +91,14 @@ class Leading:
                 hours=agent.hours,
             )
         else:
-            said, until_at = time_away(asked, self._zone(asked))
-            chosen = partial(choose_away, reason=said, until_at=until_at, hours=agent.hours)
+            away = time_away(asked, self._zone(asked), self.core.reasons)
+            chosen = partial(
+                choose_away,
+                reason=away.reason,
+                reason_code=away.reason_code,
+                until_at=away.until_at,
+                hours=agent.hours,
+            )
 
         def decide(facts: Facts, at: datetime) -> Decision:
             after, changes = chosen(facts, feeds, policy, at, by=by)

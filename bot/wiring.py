@@ -4,68 +4,31 @@ The only module that knows adapters and storage. What is heavy is imported when 
 """
 
 import asyncio
-import difflib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
-
-from bot.config import Config, ConfigError
+from bot.config import Config
 from bot.dispatch import Desk
-from bot.domain.errors import RollcallError, Unavailable
-from bot.notifier import Notifier
-from bot.ports import ChatPlatform, Clock, PlatformFactory, Store
-from bot.summaries import post_due
+from bot.domain.errors import RollcallError
+from bot.house import EndedByItself, House, refuse_same_paths
+from bot.ports import ChatPlatform, Clock, Store
 
 if TYPE_CHECKING:
     from adapters.http.server import HttpServer
     from storage.claim import Claim
 
-T = TypeVar("T")
 log = logging.getLogger("rollcall.program")
-GROUP = "rollcall.platforms"
-TICK = 1.0
-"""Seconds between looks at what time has brought about; queries never wait for it."""
-SEEN_EVERY = 30.0
-"""Seconds between notes that feeds are live: how exactly a crash's blind spell is dated."""
-FORGET_EVERY = 60.0
-"""Seconds between looks for what has been kept for long enough; while there is more of it, each tick."""
 SUMMARIES_EVERY = 5.0
 """Seconds between looks for a summary that is due."""
 LEAVE_WITHIN, HTTP_WITHIN, AT_LEAST = 5.5, 5.2, 0.2
 """Seconds for work in hand when leaving: in all, for HTTP alone, and for each step where nothing is left.
 The store then closes within 2.5 s and the claim within 1 s, so that it all stays under 10 s."""
-FIRST_RESTART, LONGEST_RESTART = 1.0, 30.0
-HEALTHY = 60.0
-"""A part that ran so many seconds was well: when it fails after that, it is started again at once."""
-
-
-class EndedByItself(Exception):
-    """A part that should run until it is cancelled returned."""
-
-
-def find_platforms(config: Config, core: Desk) -> dict[str, ChatPlatform]:
-    """The configured chat platforms, by name: the installed ones that say they are configured."""
-    found: dict[str, ChatPlatform] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        factory: PlatformFactory = entry.load()
-        platform = factory(config, core)
-        if platform is not None:
-            found[platform.name] = platform
-    unknown = sorted(set(config.platforms) - set(found))
-    if unknown:
-        installed = [entry.name for entry in entry_points(group=GROUP) if entry.name != unknown[0]]
-        near = difflib.get_close_matches(unknown[0], installed, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"installed are {', '.join(sorted(installed))}."
-        raise ConfigError(f"platforms.{unknown[0]}: no such platform is installed; {hint}")
-    return found
 
 
 class Program:
-    """Rollcall at work: storage, core, platforms, HTTP, time. Built here, run by `run`."""
+    """Rollcall at work: storage, HTTP, and the house of each organization. Built here, run by `run`."""
 
     def __init__(
         self,
@@ -73,16 +36,26 @@ class Program:
         store: Store,
         clock: Clock,
         claim: "Claim | None" = None,
+        further: Sequence[Config] = (),
     ) -> None:
-        """`claim`: the database is this program's alone; it is released when the program has run."""
+        """`claim`: the database is this program's alone; it is released when the program has run.
+        `further`: of more organizations, with the first one's database, HTTP and log."""
         self.config = config
         self._claim = claim
         self.store = store
         self.clock = clock
-        self.core = Desk(config, store, clock)
-        self.platforms: Mapping[str, ChatPlatform] = {}
+        self.houses = [House(one, store, clock) for one in (config, *further)]
         self.http: HttpServer | None = None
-        self._leaving = False
+
+    @property
+    def core(self) -> Desk:
+        """The first organization's."""
+        return self.houses[0].core
+
+    @property
+    def platforms(self) -> Mapping[str, ChatPlatform]:
+        """The first organization's, once it has started."""
+        return self.houses[0].platforms
 
     async def run(self, stop: asyncio.Event, started: Callable[["Program"], None] | None = None) -> None:
         """Start, serve until `stop` is set, and leave in order. `started` is called once it listens.
@@ -97,7 +70,8 @@ class Program:
 
         def end(problem: BaseException) -> None:
             if not ended.done():
-                self.core.ready = False
+                for house in self.houses:
+                    house.core.ready = False
                 ended.set_exception(problem)
                 stop.set()
 
@@ -107,18 +81,13 @@ class Program:
         try:
             if self._claim is not None:
                 self._claim.tell(lose)
-            await self.core.start()
-            self.platforms = find_platforms(self.config, self.core)
+            for house in self.houses:
+                await self._start(house)
             if self.config.http.enabled:
                 tasks.append(await self._serve_http())
                 tasks[0].add_done_callback(lambda http: end(_why_ended(http)))
-            tasks += [
-                asyncio.create_task(self._supervise(platform), name=f"platform {name}")
-                for name, platform in self.platforms.items()
-            ]
-            tasks.append(asyncio.create_task(self._ticks(), name="ticks"))
-            notifier = Notifier(self.core, self.platforms)
-            tasks.append(asyncio.create_task(self._again("notices", notifier.run), name="notices"))
+            for house in self.houses:
+                tasks += house.begin()
             tasks.append(asyncio.create_task(self._summaries(), name="summaries"))
             if started is not None:
                 started(self)
@@ -133,79 +102,34 @@ class Program:
                 if self._claim is not None:
                     self._claim.release()
 
+    async def _start(self, house: House) -> None:
+        """One organization that can't start keeps all from it: half a program would look well. Raises what
+        it raises, with its file where there are several."""
+        try:
+            await house.start()
+        except RollcallError as problem:
+            if len(self.houses) > 1:
+                problem.sentence = f"{house.name}: {problem.sentence}"
+            raise
+
     async def _serve_http(self) -> asyncio.Task[None]:
         from adapters.http.server import HttpServer
 
-        mounts = {path: app for platform in self.platforms.values() for path, app in platform.mounts.items()}
-        self.http = HttpServer(self.core, mounts)
+        refuse_same_paths(self.houses)
+        further = [(house.core, house.mounts) for house in self.houses[1:]]
+        self.http = HttpServer(self.core, self.houses[0].mounts, further)
         await self.http.bind()
         return asyncio.create_task(self.http.run(), name="http")
 
-    async def _supervise(self, platform: ChatPlatform) -> None:
-        """Start a platform again whenever it fails, later each time; the others never notice."""
-        await self._again(platform.name, platform.run)
-
-    async def _again(self, name: str, run: Callable[[], Coroutine[object, object, None]]) -> None:
-        """Run it for ever; when it fails, again after a while that grows to `LONGEST_RESTART`.
-
-        After it has been well for `HEALTHY` seconds the while is a short one again.
-        """
-        began = 0.0
-        growing = wait_random_exponential(multiplier=FIRST_RESTART, max=LONGEST_RESTART)
-
-        async def attempt() -> None:
-            nonlocal began
-            began = self.clock.monotonic()
-            await run()
-            raise EndedByItself(name)
-
-        def wait(state: RetryCallState) -> float:
-            if self.clock.monotonic() - began >= HEALTHY:
-                state.attempt_number = 1
-            return growing(state)
-
-        def said(state: RetryCallState) -> None:
-            problem = state.outcome.exception() if state.outcome is not None else None
-            if self._leaving:  # what it stood on is being taken away; it is cancelled in a moment
-                log.info("%s failed while the program leaves", name, exc_info=problem)
-            else:
-                log.error("%s failed and is started again", name, exc_info=problem)
-
-        await AsyncRetrying(
-            sleep=self.clock.sleep,
-            wait=wait,
-            retry=retry_if_exception_type(Exception),
-            before_sleep=said,
-        )(attempt)
-
-    async def _ticks(self) -> None:
-        seen = forgot = self.clock.monotonic()
-        while True:
-            await self.clock.sleep(TICK)
-            await self._try("a tick failed; what was due is due again", self.core.tick())
-            if self.clock.monotonic() - seen >= SEEN_EVERY:
-                await self._try("live feeds could not be noted as seen", self.core.mark_feeds_seen())
-                seen = self.clock.monotonic()
-            if self.clock.monotonic() - forgot >= FORGET_EVERY:
-                more = await self._try("what is old could not be forgotten", self.core.forget())
-                forgot = forgot if more else self.clock.monotonic()
-
-    async def _try(self, failed: str, step: Coroutine[object, object, T]) -> T | None:
-        try:
-            return await step
-        except Unavailable as problem:
-            log.warning("%s: %s", failed, problem.sentence)
-        except Exception:
-            log.exception(failed)
-        return None
-
     async def _summaries(self) -> None:
-        if not self.config.summary:
+        houses = [house for house in self.houses if house.config.summary]
+        if not houses:
             return
         from adapters.scheduler import Waker
 
         waker = Waker()
-        waker.every(SUMMARIES_EVERY, "summaries", lambda: post_due(self.core, self.platforms))
+        for house in houses:
+            waker.every(SUMMARIES_EVERY, f"summaries of {house.slug}", house.post_summaries)
         waker.start()
         try:
             await asyncio.Event().wait()
@@ -218,8 +142,9 @@ class Program:
         No step can keep the next from being taken, and the store is closed whatever happens.
         """
         until = asyncio.get_running_loop().time() + LEAVE_WITHIN
-        was_ready, self.core.ready = self.core.ready, False
-        self._leaving = True
+        ready = [house for house in self.houses if house.core.ready]
+        for house in self.houses:
+            house.core.ready, house.leaving = False, True
         serving = [task for task in tasks if task.get_name() == "http"]
         others = [task for task in tasks if task not in serving]
         try:
@@ -233,9 +158,10 @@ class Program:
             for task in serving:
                 task.cancel()
             await _within(AT_LEAST, "HTTP", _ended(serving))
-            await _until(until, "what goes on behind answers", self.core.dispatcher.finish())
-            if was_ready:
-                await _until(until, "the note when feeds were seen", self.core.mark_feeds_seen())
+            behind = [house.core.dispatcher.finish() for house in self.houses]
+            await _each(until, "what goes on behind answers", behind)
+            seen = [house.core.mark_feeds_seen() for house in ready]
+            await _each(until, "the note when feeds were seen", seen)
         finally:
             await self.store.close()
             log.info("stopped")
@@ -251,6 +177,11 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> None:
     for task, end in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
         if isinstance(end, Exception):
             log.error("%s ended badly", task.get_name(), exc_info=end)
+
+
+async def _each(until: float, what: str, steps: Sequence[Coroutine[object, object, None]]) -> None:
+    """Takes a step of every organization, side by side."""
+    await asyncio.gather(*(_until(until, what, step) for step in steps))
 
 
 async def _until(until: float, what: str, step: Coroutine[object, object, None]) -> None:
@@ -271,7 +202,7 @@ async def _within(seconds: float, what: str, step: Coroutine[object, object, Non
         log.error("%s ended badly", what, exc_info=problem)
 
 
-def open_program(config: Config, clock: Clock | None = None) -> Program:
+def open_program(config: Config, clock: Clock | None = None, further: Sequence[Config] = ()) -> Program:
     """The database claimed, brought up to date and opened; everything built, nothing started. Run it: that
     is what gives the database back.
 
@@ -289,7 +220,7 @@ def open_program(config: Config, clock: Clock | None = None) -> Program:
     except BaseException:
         claimed.release()
         raise
-    return Program(config, store, clock or SystemClock(), claimed)
+    return Program(config, store, clock or SystemClock(), claimed, further)
 
 
 def open_beside(config: Config) -> tuple[Store, Clock]:

@@ -91,11 +91,16 @@ ADD_DELIVERY = upsert(
     tables.delivery, change=("keep_until",), where=lambda new: tables.delivery.c.keep_until < _now
 )
 """A key whose time has passed counts as new, whether or not it has been forgotten already."""
-FORGET_IDENTIFIES = Statement(delete(tables.identify).where(tables.identify.c.at <= bindparam("since")))
-COUNT_IDENTIFIES = Statement(
-    select(func.count()).select_from(tables.identify).where(tables.identify.c.at > bindparam("since"))
+_identifies_of = tables.identify.c.organization_id == bindparam("organization_id")
+FORGET_IDENTIFIES = Statement(
+    delete(tables.identify).where(_identifies_of, tables.identify.c.at <= bindparam("since"))
 )
-ADD_IDENTIFY = Statement(insert(tables.identify).values(named(tables.identify, "at")))
+COUNT_IDENTIFIES = Statement(
+    select(func.count())
+    .select_from(tables.identify)
+    .where(_identifies_of, tables.identify.c.at > bindparam("since"))
+)
+ADD_IDENTIFY = Statement(insert(tables.identify).values(named(tables.identify, "organization_id", "at")))
 SETTING = Statement(
     select(tables.setting.c.value).where(
         tables.setting.c.organization_id == bindparam("organization_id"),
@@ -275,15 +280,17 @@ class LedgerRows:
         """Forget some of what is old enough; True: there is more. See `bot.ports.Ledger`."""
         return forgetting.forget(self._sql, organization_id, now)
 
-    def count_identify(self, now: datetime) -> int:
+    def count_identify(self, organization_id: str, now: datetime) -> int:
         """Identifies in the 24 h before `now`."""
-        record = self._sql.first(COUNT_IDENTIFIES, since=micros(now - IDENTIFY_WINDOW))
+        since = micros(now - IDENTIFY_WINDOW)
+        record = self._sql.first(COUNT_IDENTIFIES, organization_id=organization_id, since=since)
         return 0 if record is None else int(record[0])
 
-    def add_identify(self, now: datetime) -> None:
+    def add_identify(self, organization_id: str, now: datetime) -> None:
         """One more identify; those that count no longer are forgotten."""
-        self._sql.run(FORGET_IDENTIFIES, since=micros(now - IDENTIFY_WINDOW))
-        self._sql.run(ADD_IDENTIFY, at=micros(now))
+        since = micros(now - IDENTIFY_WINDOW)
+        self._sql.run(FORGET_IDENTIFIES, organization_id=organization_id, since=since)
+        self._sql.run(ADD_IDENTIFY, organization_id=organization_id, at=micros(now))
 
     def setting(self, organization_id: str, key: str) -> str | None:
         """What was put, or None."""

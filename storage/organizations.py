@@ -20,6 +20,7 @@ ORGANIZATION = Statement(
         tables.organization.c.slug == bindparam("slug")
     )
 )
+ORGANIZATIONS = Statement(select(tables.organization.c.id).order_by(tables.organization.c.id))
 NAME_ORGANIZATION = Statement(
     update(tables.organization)
     .where(tables.organization.c.id == bindparam("the_id"))
@@ -122,6 +123,10 @@ class OrganizationRows:
         """The id of the organization of that slug, if there is one."""
         found = self._sql.first(ORGANIZATION, slug=slug)
         return None if found is None else found[0]
+
+    def organizations(self) -> Sequence[str]:
+        """The ids of all in this database, the oldest first."""
+        return [record[0] for record in self._sql.all(ORGANIZATIONS)]
 
     def ensure_organization(self, slug: str, name: str, now: datetime) -> str:
         """The id of the organization of that slug, new or known, which now has that name."""

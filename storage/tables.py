@@ -2,8 +2,8 @@
 
 Instants are microseconds since 1970-01-01 UTC, so both engines keep them exactly and compare them
 alike; choices are the domain's own words; JSON is text. Every table carries its organization, so
-that one can move to a database of its own; only `identify` belongs to the program's Discord
-application, and `commit_mark` to its threads. Why: `docs/adr/0002-storage.md`.
+that one can move to a database of its own; only `commit_mark` belongs to the program's threads. Why:
+`docs/adr/0002-storage.md`.
 """
 
 from enum import StrEnum
@@ -205,6 +205,10 @@ class Facts(Row, table=True):
     return_asked_on: str | None = Field(sa_type=Text)
     """An ISO date."""
     reviewed_at: int | None = Field(sa_type=BigInteger)
+    intent_reason_code: str | None = Field(sa_type=Text)
+    base_reason_code: str | None = Field(sa_type=Text)
+    reason_code: str | None = Field(sa_type=Text)
+    """The interval's; no code is NULL."""
 
 
 class Link(Row, table=True):
@@ -268,6 +272,8 @@ class Interval(Row, table=True):
     note: str = Field(sa_type=Text)
     confirmed: bool
     presence_since: int | None = Field(sa_type=BigInteger)
+    reason_code: str | None = Field(sa_type=Text)
+    """What an Away was for, by the organization's code; NULL without one."""
 
 
 class Feed(Row, table=True):
@@ -408,11 +414,15 @@ class LinkTry(Row, table=True):
 
 
 class Identify(Row, table=True):
-    """Discord's limit counts a bot's identifies, whichever organization its guilds belong to."""
+    """Discord's limit counts a bot's identifies, and each organization has a bot of its own."""
 
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (
+        Index("ix_identify_organization_id_at", "organization_id", "at"),
+        {"sqlite_autoincrement": True},
+    )
     id: int | None = Field(default=None, primary_key=True, sa_type=POSITION)
-    at: int = Field(index=True, sa_type=BigInteger)
+    organization_id: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
 
 
 class CommitMark(Row, table=True):

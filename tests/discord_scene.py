@@ -28,7 +28,7 @@ NOT_SEEN = "nowhere"
 class DiscordScene:
     """A program, a Discord, one server in it with a role for agents. Made by `discord_scene`."""
 
-    def __init__(self, fake: FakeDiscord, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, fake: FakeDiscord, where: Path | WholeProgram, config: Mapping[str, Any]) -> None:
         self.fake = fake
         self.guild: Guild = fake.add_guild("Acme")
         self.role: Role = fake.add_role(self.guild, "Support agents")
@@ -39,7 +39,9 @@ class DiscordScene:
             "agent_roles": [str(self.role.id)],
             **config.get("discord", {}),
         }
-        self.program = WholeProgram(folder, {**TEAMS, **config, "discord": discord}, until_monday())
+        there = where if isinstance(where, WholeProgram) else WholeProgram(where, {}, until_monday())
+        there.config |= {**TEAMS, **config, "discord": discord}
+        self.program = there
         fake.ahead = self.program.ahead
 
     def agent(self, name: str, *, status: Status = "online") -> User:
@@ -221,13 +223,14 @@ def group_of(roster: str, name: str) -> str:
 
 @asynccontextmanager
 async def discord_scene(
-    folder: Path, *, token: str = "fake.bot.token", **config: Any
+    where: Path | WholeProgram, *, token: str = "fake.bot.token", **config: Any
 ) -> AsyncIterator[DiscordScene]:
-    """A Discord with one server, and a program to be started in it: `async with scene.program: …`.
+    """A Discord with one server, and a program to be started in it (in a folder, or one that is there
+    already): `async with scene.program: …`.
 
     At the end nothing that was sent may have broken one of Discord's rules.
     """
     async with FakeDiscord(token) as fake:
-        scene = DiscordScene(fake, folder, config)
+        scene = DiscordScene(fake, where, config)
         yield scene
         assert fake.violations == []

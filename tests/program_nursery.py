@@ -1,7 +1,7 @@
 """Starts programs by forking a process that has imported everything: a tenth of a second instead of two.
 
 The nursery is `python tests/program_nursery.py ADDRESS`, one for a whole run of tests. On its Unix socket
-it takes a configuration's path and seconds ahead, with two file descriptors (standard input and output in
+it takes the configurations' paths and seconds ahead, with two file descriptors (standard input and output in
 one, standard error), answers with the new process's id, and later with its exit code. It ends with its
 parent.
 """
@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -45,13 +46,13 @@ class Born:
         self._control = control
 
     @classmethod
-    async def start(cls, config: Path, ahead: float, log: int) -> Self:
-        """A program with this configuration; it writes errors to the file descriptor `log`."""
+    async def start(cls, configs: Sequence[Path], ahead: float, log: int) -> Self:
+        """A program with these configurations; it writes errors to the file descriptor `log`."""
         ours, theirs = socket.socketpair()
         with theirs:
             control = await asyncio.to_thread(_nursery)
             control.setblocking(True)
-            request = json.dumps([str(config), ahead, str(Path.cwd())]).encode()
+            request = json.dumps([list(map(str, configs)), ahead, str(Path.cwd())]).encode()
             control.sendmsg(
                 [request],
                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno(), log]))],
@@ -101,7 +102,7 @@ def _nursery() -> socket.socket:
     return control
 
 
-def _serve(address: str) -> tuple[Path, float] | None:
+def _serve(address: str) -> tuple[Sequence[Path], float] | None:
     """Forks until standard input ends; in each child it answers with what the child has to run."""
     for name in USED:
         import_module(name)
@@ -128,7 +129,7 @@ def _serve(address: str) -> tuple[Path, float] | None:
             if server in ready:
                 control, _ = server.accept()
                 request, descriptors, _, _ = socket.recv_fds(control, 65536, 2)
-                config, ahead, folder = json.loads(request)
+                configs, ahead, folder = json.loads(request)
                 pid = os.fork()
                 if pid == 0:
                     signal.set_wakeup_fd(-1)
@@ -140,7 +141,7 @@ def _serve(address: str) -> tuple[Path, float] | None:
                     for descriptor in (*descriptors, wake, woken):
                         os.close(descriptor)
                     os.chdir(folder)
-                    return Path(config), ahead
+                    return list(map(Path, configs)), ahead
                 for descriptor in descriptors:
                     os.close(descriptor)
                 children[pid] = control

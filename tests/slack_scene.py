@@ -12,7 +12,7 @@ from discord_scene import TEAMS
 from fakes.slack import FakeSlack, Message, Reply, User
 from whole_program import WholeProgram, until_monday
 
-from adapters.slack.manifest import manifest
+from adapters.slack.manifest import manifest, path_of
 from bot.config import read_table
 from bot.config.tables import Config
 
@@ -31,9 +31,9 @@ class SlackScene:
     """A program and a Slack workspace `T1`. Made by `slack_scene`."""
 
     def __init__(
-        self, program: WholeProgram, mode: Literal["socket", "http"], config: dict[str, Any]
+        self, program: WholeProgram, mode: Literal["socket", "http"], config: dict[str, Any], secret: str
     ) -> None:
-        self.fake = FakeSlack(clock=lambda: time.time() + program.ahead)
+        self.fake = FakeSlack(clock=lambda: time.time() + program.ahead, secret=secret)
         self.program = program
         self.mode = mode
         self._config = config
@@ -50,7 +50,9 @@ class SlackScene:
             **self._config.get("slack", {}),
         }
         self.program.config |= {**TEAMS, **self._config, "slack": slack}
-        self.fake.install(manifest(read_table(Config, self.program.config), "rollcall.example"))
+        config = read_table(Config, self.program.config)
+        self.path = path_of(config.organization.slug)
+        self.fake.install(manifest(config, "rollcall.example"))
 
     def member(
         self, name: str, presence: Literal["active", "away"] = "active", zone: str | None = "Europe/London"
@@ -62,7 +64,7 @@ class SlackScene:
     async def ready(self) -> None:
         """Wait until the program is signed in, and Slack's deliveries reach it."""
         if self.mode == "http":
-            self.fake.request_url = f"{self.program.address}/slack/events"
+            self.fake.request_url = f"{self.program.address}{self.path}"
         else:
             await self.fake.wait_for_connection()
         await self.feed("live")
@@ -168,7 +170,10 @@ def group_of(roster: str, name: str) -> str:
 
 @asynccontextmanager
 async def slack_scene(
-    where: Path | WholeProgram, mode: Literal["socket", "http"] = "socket", **config: Any
+    where: Path | WholeProgram,
+    mode: Literal["socket", "http"] = "socket",
+    secret: str = "fake",
+    **config: Any,
 ) -> AsyncIterator[SlackScene]:
     """A Slack, and a program to be started in it (in a folder, or one that is there already).
 
@@ -176,7 +181,7 @@ async def slack_scene(
     a Retry-After had passed, and no secret may be read anywhere.
     """
     program = where if isinstance(where, WholeProgram) else WholeProgram(where, {}, until_monday())
-    scene = SlackScene(program, mode, config)
+    scene = SlackScene(program, mode, config, secret)
     async with scene.fake as fake:
         scene.configure()
         yield scene

@@ -1,6 +1,6 @@
 """The whole program in a process of its own, at a clock that its parent moves.
 
-Started as `python tests/steered_program.py CONFIG AHEAD`, with the seconds its clock is ahead of real
+Started as `python tests/steered_program.py AHEAD CONFIG…`, with the seconds its clock is ahead of real
 time. A line `advance SECONDS` on standard input moves the clock on and is answered `at INSTANT` once
 everything that was asleep till then has been woken. It prints `listening ADDRESS` when it is up.
 Everything else is `rollcall run`.
@@ -9,12 +9,13 @@ Everything else is `rollcall run`.
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot import wiring
 from bot.cli import serve
-from bot.config import load_config
+from bot.config import ConfigError, load_configs
 from bot.logs import secrets_of, set_up_logs
 from bot.wiring import Program
 
@@ -66,10 +67,14 @@ class SteeredClock:
                 print(f"at {self.now().isoformat()}", flush=True)
 
 
-def run(path: Path, ahead: float) -> int:
-    """Run the program with this configuration; answers its exit code."""
-    config = load_config(path)
-    set_up_logs(config.log, secrets_of(config))
+def run(paths: Sequence[Path], ahead: float) -> int:
+    """Run the program with these configurations; answers its exit code."""
+    try:
+        config, *further = load_configs(paths)
+    except ConfigError as problem:
+        print(problem.sentence, file=sys.stderr)
+        return 1
+    set_up_logs(config.log, [secret for one in (config, *further) for secret in secrets_of(one)])
     clock = SteeredClock(ahead)
     # APScheduler keeps to real time, in which a steered day takes seconds.
     wiring.SUMMARIES_EVERY = 0.1
@@ -80,8 +85,8 @@ def run(path: Path, ahead: float) -> int:
         address = program.http.address if program.http is not None else "-"
         print(f"listening {address}", flush=True)
 
-    return serve(config, started, clock=clock)
+    return serve(config, started, clock=clock, further=further)
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1]), float(sys.argv[2])))
+    sys.exit(run(list(map(Path, sys.argv[2:])), float(sys.argv[1])))

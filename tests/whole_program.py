@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import httpx
 from program_nursery import Born
 
-from bot.config import load_config
+from bot.config import Config, load_config
 from bot.ports import Transaction
 from bot.service import configured, keys
 from bot.wiring import check_database, open_beside
@@ -69,6 +69,8 @@ class WholeProgram:
             **config,
         }
         self.path = folder / "rollcall.toml"
+        self.further: list[Further] = []
+        """Other organizations that it serves too."""
         self.log = folder / "rollcall.log"
         self.process: Born | None = None
         self.address = ""
@@ -92,18 +94,25 @@ class WholeProgram:
         """Start the process, and wait until it listens."""
         await self.prepare()
         with self.log.open("ab") as log:
-            self.process = await Born.start(self.path, self.ahead, log.fileno())
+            paths = [self.path, *(one.path for one in self.further)]
+            self.process = await Born.start(paths, self.ahead, log.fileno())
         self.address = (await self._line("listening")).strip()
+        for one in self.further:
+            one.address, one.ahead = self.address, self.ahead
 
     async def prepare(self) -> None:
         """Write the configuration; for the first time also make the database, and a key."""
         self.path.write_text(toml(self.config))
         if not self.key:
             self.key = await self._make_key()
+        for one in self.further:
+            one.path.write_text(toml(one.config))
+            if not one.key:
+                one.key = await self._make_key(load_config(one.path, {}, load_config(self.path, {})))
 
-    async def _make_key(self) -> str:
+    async def _make_key(self, config: Config | None = None) -> str:
         """As `rollcall key create` does, without the two seconds of another process."""
-        config = load_config(self.path, {})
+        config = config or load_config(self.path, {})
         store, _ = await asyncio.to_thread(open_beside, config)
         now = datetime.now(UTC)
 
@@ -126,6 +135,8 @@ class WholeProgram:
     async def advance(self, seconds: float) -> datetime:
         """Move the program's clock on; answers its new now."""
         self.ahead += seconds
+        for one in self.further:
+            one.ahead = self.ahead
         assert self.process is not None
         self.process.stdin.write(f"advance {seconds}\n".encode())
         await self.process.stdin.drain()
@@ -242,6 +253,22 @@ class WholeProgram:
     def logged(self) -> list[dict[str, Any]]:
         """Everything it logged."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+class Further(WholeProgram):
+    """Another organization of a program, with a file and a key of its own. It starts and ends with that."""
+
+    def __init__(self, program: WholeProgram, slug: str, config: Mapping[str, Any]) -> None:
+        super().__init__(program.folder, {}, program.ahead)
+        self.config = {"organization": {"slug": slug}, **config}
+        self.path = program.folder / f"{slug}.toml"
+        self.log = program.log
+        self._within = program
+        program.further.append(self)
+
+    async def advance(self, seconds: float) -> datetime:
+        """The clock is the program's."""
+        return await self._within.advance(seconds)
 
 
 def _instant(microseconds: int) -> datetime:

@@ -16,6 +16,7 @@ from itertools import islice
 import discord
 from msgspec import Struct
 
+from adapters.discord.hints import GuildHints
 from adapters.discord.people import profile_of
 from adapters.discord.rest import UNANSWERED
 from bot.domain.agent import Workspace
@@ -29,7 +30,17 @@ AT_ONCE = 100
 BATCH = 500
 MOST_WAITING = 5_000
 """Sightings kept while the database can't be written; beyond that the feed begins anew."""
+ENOUGH_WAITING = 1_000
+"""With more than that to be stored nobody else is asked for."""
+UNHURRIED = 1.0
+"""Seconds between two requests of sweeps, in all guilds together: a connection may send 120 in a minute, and
+asking for everybody after a new session needs a hundred for 10,000 agents."""
 RETRY = 2.0
+DND = "dnd"
+
+
+def _seen(status: str) -> Seen:
+    return Seen.DISCONNECTED if status in ("offline", "invisible") else Seen.CONNECTED
 
 
 class Stage(StrEnum):
@@ -67,8 +78,11 @@ Step = Begin | Lose | Tell | Sighting
 class GuildFeed:
     """The feed of one guild. What it is told it does in order, each step once the one before is durable."""
 
-    def __init__(self, core: Core, guild: discord.Guild, roles: Sequence[int], *, presence: bool) -> None:
+    def __init__(
+        self, core: Core, guild: discord.Guild, roles: Sequence[int], hints: GuildHints, *, presence: bool
+    ) -> None:
         self.guild = guild
+        self._hints = hints
         self.workspace: Workspace | None = None
         self.presence = presence
         self.stage = Stage.DOWN
@@ -80,7 +94,7 @@ class GuildFeed:
         self._seq = 0
         self._beginning = 0
         """Rises with every new beginning, so that answers to questions from before are dropped."""
-        self._last: dict[str, tuple[int, Seen]] = {}
+        self._last: dict[str, tuple[int, str]] = {}
         self._profiles: dict[str, Profile] = {}
         self._steps: deque[Step] = deque()
         self._held: list[Sighting] = []
@@ -103,12 +117,14 @@ class GuildFeed:
             self.stage = Stage.LIVE
             self._put(Begin(resumed=True), *self._held)
             self._held = []
+            self._show_hints()
 
     def lose(self, since: datetime, *, stale: bool = False) -> None:
         """The socket is gone; RESUME may follow."""
         if self.stage is Stage.LIVE:
             self.stage = Stage.LOST
             self._put(Lose(since, stale))
+            self._hints.lost()
 
     def end(self, since: datetime, trouble: str | None = None) -> None:
         """No RESUME brings it back: an outage, a removal, a new session."""
@@ -116,22 +132,28 @@ class GuildFeed:
             self._put(Lose(since))
         self.stage = Stage.DOWN
         self._forget()
+        self._hints.ended()
         if trouble is not None:
             self._put(Tell(trouble))
 
-    def saw(self, external_id: str, seen: Seen, seq: int | None = None) -> None:
-        """An agent's presence: as it came, or as the answer to the question numbered `seq`.
+    def saw(self, user_id: int, status: str, seq: int | None = None) -> None:
+        """An agent's status: as it came, or as the answer to the question numbered `seq`.
 
         Repeats go no further. An answer gives way to what came after its question was asked.
         """
-        if self.stage is Stage.DOWN or not self.presence:
+        external_id = self.watched.get(user_id)
+        if self.stage is Stage.DOWN or not self.presence or external_id is None:
             return
         last = self._last.get(external_id)
-        if last is not None and (last[1] is seen or (seq is not None and last[0] > seq)):
+        if last is not None and (last[1] == status or (seq is not None and last[0] > seq)):
             return
         if seq is None:
             self._seq = seq = self._seq + 1
-        self._last[external_id] = seq, seen
+        self._last[external_id] = seq, status
+        self._hints.quiet(user_id, dnd=status == DND)
+        seen = _seen(status)
+        if last is not None and _seen(last[1]) is seen:
+            return
         sighting = Sighting(external_id, seen, self._core.clock.now(), seq)
         if self.stage is Stage.LOST:
             self._held.append(sighting)
@@ -218,19 +240,20 @@ class GuildFeed:
         if new and self.stage is not Stage.DOWN:
             self._begin_asking(new)
 
-    def ask_for_all(self) -> None:
+    def ask_for_all(self, guilds: int = 1) -> None:
         """Ask for everybody tracked: who left, who is called otherwise now, what no event told. A guild that
-        has not answered the last time is not asked once more beside it."""
+        has not answered the last time is not asked once more beside it. `guilds`: how many share the
+        connection."""
         if self._sweeping is not None and not self._sweeping.done():
             self.ask_for_new()
         else:
             self._track()
             if self.stage is Stage.LIVE:
-                self._sweeping = self._begin_asking(list(self.watched))
+                self._sweeping = self._begin_asking(list(self.watched), UNHURRIED * guilds)
 
-    def _begin_asking(self, user_ids: Sequence[int]) -> asyncio.Task[None]:
+    def _begin_asking(self, user_ids: Sequence[int], pause: float = 0.0) -> asyncio.Task[None]:
         """Beside everything else: a guild that does not answer holds up nobody."""
-        task = asyncio.create_task(self._ask(user_ids), name=f"discord reconcile {self.guild.id}")
+        task = asyncio.create_task(self._ask(user_ids, pause), name=f"discord reconcile {self.guild.id}")
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
         return task
@@ -244,11 +267,16 @@ class GuildFeed:
         for user_id in before.keys() - self.watched.keys():
             self._last.pop(before[user_id], None)
             self._profiles.pop(before[user_id], None)
+        self._show_hints()
         return [user_id for user_id in self.watched if user_id not in before]
 
-    async def _ask(self, user_ids: Iterable[int]) -> None:
+    def _show_hints(self) -> None:
+        if self.workspace is not None and self.stage is Stage.LIVE:
+            self._hints.live(self.workspace.id, self.watched)
+
+    async def _ask(self, user_ids: Iterable[int], pause: float) -> None:
         """Raises nothing: what Discord does not answer is asked again, as long as the feed stands; where
-        we fail ourselves, the next sweep asks."""
+        we fail ourselves, the next sweep asks. `pause`: seconds between two requests."""
         beginning, rest = self._beginning, iter(user_ids)
         renewed: list[Profile] = []
         missing: list[int] = []
@@ -261,6 +289,12 @@ class GuildFeed:
                 profiles = [profile_of(one, self._roles) for one in members if one.id in self.watched]
                 renewed += [one for one in profiles if self._profiles.get(one.external_id) != one]
                 missing += sorted(set(chunk) - {member.id for member in members})
+                if len(self._steps) > ENOUGH_WAITING:
+                    await self.settled()
+                if pause:
+                    await self._core.clock.sleep(pause)
+                if beginning != self._beginning:
+                    return
             # Only now: whoever is seen does not wait until other people's names are written.
             await self._catch_up(renewed, missing, beginning)
         except Exception:
@@ -281,8 +315,7 @@ class GuildFeed:
         # Nothing is awaited from here on: a new session must not begin between two of them.
         for member in members:
             if member.id in self.watched:
-                offline = member.raw_status in ("offline", "invisible")
-                self.saw(str(member.id), Seen.DISCONNECTED if offline else Seen.CONNECTED, asked)
+                self.saw(member.id, member.raw_status, asked)
         return members
 
     async def _catch_up(self, renewed: Sequence[Profile], missing: Sequence[int], beginning: int) -> None:

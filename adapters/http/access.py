@@ -21,11 +21,13 @@ MOST_KEYS = 100_000
 class Access:
     """The keys of one organization."""
 
-    def __init__(self, core: Rollcall, per_minute: int) -> None:
+    def __init__(self, core: Rollcall, per_minute: int, beside: "Access | None" = None) -> None:
+        """`beside`: another organization's, behind the same door. They count wrong keys together: else an
+        address that is told 429 would see by a 401 which ids another organization knows."""
         self._core = core
         self._keys: dict[bytes, ApiKey] = {}
         self._used: dict[str, datetime] = {}
-        self._wrong = Buckets(WRONG_KEYS_PER_MINUTE, MOST_ADDRESSES)
+        self._wrong: Buckets = beside._wrong if beside else Buckets(WRONG_KEYS_PER_MINUTE, MOST_ADDRESSES)
         self.limits = Buckets(per_minute, MOST_KEYS)
 
     async def refresh(self) -> None:
@@ -62,12 +64,14 @@ class Access:
 
     def check(self, authorization: bytes, now: datetime) -> ApiKey | None:
         """The key in an Authorization header, or None."""
-        bearer = authorization[:7].lower() == b"bearer "
-        # RFC 9110: one space or more.
-        key = service.verify(self._keys, authorization[7:].lstrip(b" ") if bearer else b"", now)
+        key = service.verify(self._keys, _bearer(authorization), now)
         if key is not None:
             self._used[key.id] = now
         return key
+
+    def knows(self, key_id: bytes) -> bool:
+        """Whether this organization has a key of that id; also one whose time is over."""
+        return key_id in self._keys
 
     def still(self, key: ApiKey, scope: str, now: datetime) -> bool:
         """Whether a key that was let in before would be let in now."""
@@ -84,3 +88,13 @@ class Access:
             f"Too many requests without a valid key came from your address; wait {wrong.wait} s.",
             headers=[(b"retry-after", str(wrong.wait).encode())],
         )
+
+
+def key_id_in(authorization: bytes) -> bytes:
+    """The id of the key that an Authorization header says it is."""
+    return service.id_in(_bearer(authorization))
+
+
+def _bearer(authorization: bytes) -> bytes:
+    # RFC 9110: one space or more.
+    return authorization[7:].lstrip(b" ") if authorization[:7].lower() == b"bearer " else b""

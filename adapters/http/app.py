@@ -1,7 +1,8 @@
-"""The application: one front door for every request, hot routes behind it at once, the rest in FastAPI.
+"""The application of an organization: its front takes every request, with hot routes behind it at once and
+the rest in FastAPI.
 
-The front door names the request, checks the key and its limit, turns every error into a problem
-document, and counts. It is plain ASGI, because it stands on the hot path.
+The front names the request, checks the key and its limit, turns every error into a problem document, and
+counts. It is plain ASGI, because it stands on the hot path.
 """
 
 import asyncio
@@ -44,17 +45,23 @@ HOT = (AVAILABILITY, EVENTS)
 
 
 class Front:
-    """The ASGI application."""
+    """The ASGI application over a core; `mounts` are the chat platforms' paths, served before all others."""
 
-    def __init__(self, core: Rollcall, mounts: Mapping[str, AsgiApp]) -> None:
+    def __init__(self, core: Rollcall, mounts: Mapping[str, AsgiApp], beside: "Front | None" = None) -> None:
+        """`beside`: another organization's, with which this one shares what is the program's."""
         self._core = core
         self._clock = core.clock
-        self._mounts = dict(mounts)
+        self.mounts = dict(mounts)
         self._ids = RequestIds()
-        self.access = Access(core, core.config.http.rate_per_minute)
-        self.health = Health(core)
+        self._whose = {"organization": core.config.organization.slug}
+        self.access: Access = Access(
+            core, core.config.http.rate_per_minute, beside.access if beside else None
+        )
+        self.health: Health = beside.health if beside else Health()
+        self.health.add(core)
         self.stream = Stream(core, self.access)
-        self.metrics = Metrics(core, self.stream)
+        self.metrics: Metrics = beside.metrics if beside else Metrics()
+        self.metrics.add(core, self.stream)
         self._count = self.metrics.requests.add
         self.hot = AvailabilityRoute(core)
         self.routes = Routes(core)
@@ -70,7 +77,7 @@ class Front:
             return
         began = self._clock.monotonic()
         path: str = scope["path"]
-        mounted = self._mounts.get(path)
+        mounted = self.mounts.get(path)
         if mounted is not None:
             await self._pass_on(mounted, scope, receive, send, began)
             return
@@ -149,7 +156,7 @@ class Front:
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send, asked: Asked) -> int:
         """Whatever is not hot. Answers the status that was sent."""
-        with structlog.contextvars.bound_contextvars(request_id=asked.request_id):
+        with structlog.contextvars.bound_contextvars(request_id=asked.request_id, **self._whose):
             allowed = self._allowed(asked)
             if asked.method == "OPTIONS" and allowed:
                 return await _send(send, Answer(204, [NO_STORE, (b"allow", allowed)], b""), asked)
@@ -227,7 +234,8 @@ class Front:
             return message
 
         try:
-            await mounted(scope, in_time, relay)
+            with structlog.contextvars.bound_contextvars(**self._whose):
+                await mounted(scope, in_time, relay)
         except TimeoutError:
             if body_due is None or loop.time() < body_due:
                 raise
@@ -245,8 +253,3 @@ async def _send(send: Send, answer: Answer, asked: Asked) -> int:
     await send(head_of(answer, asked))
     await send(body_of(answer, asked))
     return answer.status
-
-
-def build_app(core: Rollcall, mounts: Mapping[str, AsgiApp]) -> Front:
-    """The application over a core; `mounts` are the chat platforms' paths, served before all others."""
-    return Front(core, mounts)

@@ -15,12 +15,16 @@ PATIENCE = 2.5
 class Health:
     """What the probes are told."""
 
-    def __init__(self, core: Rollcall) -> None:
-        self._core = core
+    def __init__(self) -> None:
+        self._cores: list[Rollcall] = []
         self.stopping = False
         self._looked_at: float | None = None
         self._reachable = False
         self._looking = asyncio.Lock()
+
+    def add(self, core: Rollcall) -> None:
+        """One organization more, which has to be ready too; all are on one database."""
+        self._cores.append(core)
 
     async def live(self, asked: Asked) -> Answer:
         """The process answers, so it is alive."""
@@ -30,7 +34,7 @@ class Health:
         """Started, not stopping, the database reachable; else 503 says which is not so."""
         if self.stopping:
             raise Problem("not_ready", "Rollcall is stopping. Ask another one, or wait until it is back.")
-        if not self._core.ready:
+        if not all(core.ready for core in self._cores):
             raise Problem("not_ready", "Rollcall is starting. It will be ready in a moment.")
         if not await self._database():
             raise Problem(
@@ -39,7 +43,7 @@ class Health:
         return Answer(200, [JSON, NO_STORE], b'{"ready":true}')
 
     async def _database(self) -> bool:
-        core = self._core
+        core = self._cores[0]
         async with self._looking:
             now = core.clock.monotonic()
             if self._looked_at is None or now - self._looked_at >= LOOK_AGAIN:

@@ -61,58 +61,83 @@ class Requests(Collector):
         yield taken
 
 
-class Standing(Collector):
-    """How the roster stands at the instant of the question."""
+OF = "organization"
 
-    def __init__(self, core: Rollcall, stream: Stream) -> None:
-        self._core = core
-        self._stream = stream
+
+class Standing(Collector):
+    """How each organization stands at the instant of the question."""
+
+    def __init__(self) -> None:
+        self.of: list[tuple[Rollcall, Stream]] = []
 
     def collect(self) -> Iterator[Metric]:
         """In Prometheus's form."""
-        core = self._core
-        pool = core.roster.pool(core.clock.now())
-        agents = GaugeMetricFamily("rollcall_agents", "Agents by presence.", labels=["presence"])
-        agents.add_metric(["available"], pool.available)
-        agents.add_metric(["away"], pool.away)
-        agents.add_metric(["offline"], pool.offline)
-        yield agents
-        yield GaugeMetricFamily(
-            "rollcall_routable_agents", "Agents who may be offered new work now.", value=pool.routable
+        agents = GaugeMetricFamily("rollcall_agents", "Agents by presence.", labels=[OF, "presence"])
+        routable = GaugeMetricFamily(
+            "rollcall_routable_agents", "Agents who may be offered new work now.", labels=[OF]
         )
         feeds = GaugeMetricFamily(
-            "rollcall_feed_live", "1 where a platform's stream is live.", labels=["platform", "workspace"]
+            "rollcall_feed_live",
+            "1 where a platform's stream is live.",
+            labels=[OF, "platform", "workspace"],
         )
-        for feed in core.roster.feeds.values():
-            workspace = core.workspaces.get(feed.id)
-            name = workspace.external_id if workspace else feed.id
-            feeds.add_metric([feed.platform, name], float(feed.state is FeedState.LIVE))
-        yield feeds
-        yield GaugeMetricFamily(
-            "rollcall_troubles", "Things wrong with platforms that need somebody.", value=len(core.troubles)
+        there = GaugeMetricFamily(
+            "rollcall_feed_agents", "Agents with an account there.", labels=[OF, "platform", "workspace"]
         )
-        yield GaugeMetricFamily(
-            "rollcall_event_listeners", "Streams of events that are open.", value=self._stream.listeners
+        seen = GaugeMetricFamily(
+            "rollcall_feed_agents_seen",
+            "Of these, who were seen since the stream began anew.",
+            labels=[OF, "platform", "workspace"],
         )
-        yield CounterMetricFamily(
+        troubles = GaugeMetricFamily(
+            "rollcall_troubles", "Things wrong with platforms that need somebody.", labels=[OF]
+        )
+        listeners = GaugeMetricFamily(
+            "rollcall_event_listeners", "Streams of events that are open.", labels=[OF]
+        )
+        dropped = CounterMetricFamily(
             "rollcall_event_listeners_dropped",
             "Streams that were ended because too much waited for them.",
-            value=self._stream.dropped,
+            labels=[OF],
         )
-        yield GaugeMetricFamily("rollcall_ready", "1 while Rollcall answers.", value=float(core.ready))
+        ready = GaugeMetricFamily("rollcall_ready", "1 while Rollcall answers.", labels=[OF])
+        for core, stream in self.of:
+            slug = core.config.organization.slug
+            pool = core.roster.pool(core.clock.now())
+            agents.add_metric([slug, "available"], pool.available)
+            agents.add_metric([slug, "away"], pool.away)
+            agents.add_metric([slug, "offline"], pool.offline)
+            routable.add_metric([slug], pool.routable)
+            for feed in core.roster.feeds.values():
+                workspace = core.workspaces.get(feed.id)
+                labels = [slug, feed.platform, workspace.external_id if workspace else feed.id]
+                feeds.add_metric(labels, float(feed.state is FeedState.LIVE))
+                of_them, of_all = core.roster.seen_on(feed.id)
+                seen.add_metric(labels, of_them)
+                there.add_metric(labels, of_all)
+            troubles.add_metric([slug], len(core.troubles))
+            listeners.add_metric([slug], stream.listeners)
+            dropped.add_metric([slug], stream.dropped)
+            ready.add_metric([slug], float(core.ready))
+        yield from (agents, routable, feeds, there, seen, troubles, listeners, dropped, ready)
 
 
 class Metrics:
-    """One application's metrics, in a registry of its own."""
+    """One program's metrics, in a registry of their own."""
 
-    def __init__(self, core: Rollcall, stream: Stream) -> None:
+    def __init__(self) -> None:
         self.requests = Requests()
+        self._standing = Standing()
         self.registry = CollectorRegistry()
         self.registry.register(self.requests)
-        self.registry.register(Standing(core, stream))
+        self.registry.register(self._standing)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+
+    def add(self, core: Rollcall, stream: Stream) -> None:
+        """One organization more."""
+        self._standing.of.append((core, stream))
 
     def page(self) -> bytes:
         """All metrics as text."""

@@ -7,12 +7,13 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import uvicorn
 
-from adapters.http.app import Front, build_app
+from adapters.http.app import Front
+from adapters.http.door import Door
 from adapters.http.protocol import Protocol
 from bot.core import Rollcall
 from bot.domain.errors import RollcallError
@@ -36,10 +37,17 @@ class CannotListen(RollcallError):
 class HttpServer:
     """The API of a core, with the chat platforms' own paths. Bind, run, stop; each once."""
 
-    def __init__(self, core: Rollcall, mounts: Mapping[str, AsgiApp]) -> None:
-        self._core = core
+    def __init__(
+        self,
+        core: Rollcall,
+        mounts: Mapping[str, AsgiApp],
+        further: Sequence[tuple[Rollcall, Mapping[str, AsgiApp]]] = (),
+    ) -> None:
+        """`further`: more organizations, each with its platforms' paths."""
         self._table = core.config.http
-        self.app: Front = build_app(core, mounts)
+        self.app = Front(core, mounts)
+        """The first organization's."""
+        self.fronts = [self.app, *(Front(one, paths, self.app) for one, paths in further)]
         self._socket: socket.socket | None = None
         self._server: _Server | None = None
         self._stopped = asyncio.Event()
@@ -66,8 +74,9 @@ class HttpServer:
                 field="http.port",
             ) from None
         self._socket = opened
-        await self.app.access.refresh()
-        await self.app.stream.begin()
+        for front in self.fronts:
+            await front.access.refresh()
+            await front.stream.begin()
 
     @property
     def address(self) -> str:
@@ -85,7 +94,7 @@ class HttpServer:
         opened = self._socket
         assert opened is not None
         config = uvicorn.Config(
-            self.app,
+            self.app if len(self.fronts) == 1 else Door(self.fronts),
             http=Protocol,
             ws="none",
             lifespan="off",
@@ -100,11 +109,14 @@ class HttpServer:
         server = self._server = _Server(config)
         if self.app.health.stopping:
             server.should_exit = True
-        stream = self.app.stream
         beside = [
-            asyncio.create_task(self.app.access.keep_fresh(), name="keys"),
-            asyncio.create_task(stream.publisher.run(), name="events"),
-            asyncio.create_task(stream.pulse(), name="heartbeats"),
+            asyncio.create_task(work, name=name)
+            for front in self.fronts
+            for name, work in (
+                ("keys", front.access.keep_fresh()),
+                ("events", front.stream.publisher.run()),
+                ("heartbeats", front.stream.pulse()),
+            )
         ]
         serving = asyncio.create_task(server.serve(sockets=[opened]), name="uvicorn")
         log.info("listening", extra={"address": self.address})
@@ -120,7 +132,8 @@ class HttpServer:
             for task in beside:
                 with suppress(asyncio.CancelledError):
                     await task
-            await self.app.access.note_use()
+            for front in self.fronts:
+                await front.access.note_use()
             self._stopped.set()
 
     async def stop(self) -> None:
@@ -134,7 +147,8 @@ class HttpServer:
     def _begin_to_leave(self) -> None:
         if not self.app.health.stopping:
             self.app.health.stopping = True
-            self.app.stream.leave()
+            for front in self.fronts:
+                front.stream.leave()
         if self._server is not None:
             self._server.should_exit = True
 

@@ -97,6 +97,8 @@ class Stream:
         self._live: dict[Protocol, None] = {}
         self._readers = asyncio.Semaphore(READERS)
         self._leaving = False
+        self.sharing = 1
+        """Organizations among which the room for streams is divided, so that none takes another's."""
         self.dropped = 0
         """Streams that were ended because too much waited for them."""
 
@@ -119,7 +121,7 @@ class Stream:
             return None
         if self._leaving:
             raise _refused("Rollcall is stopping. Follow the events again in a moment.")
-        if len(self._open) >= most_streams():
+        if len(self._open) >= most_streams() // self.sharing:
             raise _refused("As many follow the events as can be kept. Read pages with after, or try again.")
         names = [value for name, value in scope["headers"] if name == b"last-event-id"]
         position = await self._position(b"".join(names).decode("latin-1")) if names else self.publisher.head

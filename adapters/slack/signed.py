@@ -14,9 +14,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.signature import Clock as SignatureClock
 from slack_sdk.signature import SignatureVerifier
 
+from adapters.slack.manifest import PATH
 from bot.ports import Clock
 
-PATH = "/slack/events"
 LARGEST = 1 << 20
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,7 +32,7 @@ class _Now(SignatureClock):
 
 
 class SignedRequests:
-    """The ASGI application at `/slack/events`: 401 for whatever Slack did not sign, or never sends."""
+    """The ASGI application that Slack calls: 401 for whatever Slack did not sign, or never sends."""
 
     def __init__(self, app: AsyncApp, signing_secret: str, clock: Clock) -> None:
         self._bolt = AsyncSlackRequestHandler(app, path=PATH)

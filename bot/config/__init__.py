@@ -1,7 +1,9 @@
 """The configuration: what can be set, and how it is read."""
 
 from bot.config.reading import ConfigError, load_config, read_table
+from bot.config.several import load_configs
 from bot.config.tables import (
+    ONLY,
     Config,
     DatabaseTable,
     DiscordTable,
@@ -18,6 +20,7 @@ from bot.config.tables import (
 from bot.config.values import SLACK_RESERVED, Zone
 
 __all__ = [
+    "ONLY",
     "SLACK_RESERVED",
     "Config",
     "ConfigError",
@@ -34,5 +37,6 @@ __all__ = [
     "TeamTable",
     "Zone",
     "load_config",
+    "load_configs",
     "read_table",
 ]

@@ -23,6 +23,8 @@ T = TypeVar("T", bound=Table)
 ENVIRONMENT_PREFIX = "ROLLCALL_"
 NOT_OURS = frozenset({"ROLLCALL_CONFIG", "ROLLCALL_LONG"})
 """Names that say other things: where the configuration is, and how thoroughly to test."""
+OF_THE_PROGRAM = ("database", "http", "log")
+"""The tables that hold for all organizations of a program."""
 SECRETS: Mapping[str, tuple[str, ...]] = {
     "database": ("url",),
     "discord": ("token",),
@@ -37,11 +39,14 @@ class ConfigError(RollcallError):
     code = "config"
 
 
-def load_config(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
+def load_config(
+    path: Path | None, environment: Mapping[str, str] | None = None, program: Config | None = None
+) -> Config:
     """Read a TOML file (None: none), lay the environment over it, read secret files, check all.
 
     `ROLLCALL_SLACK__BOT_TOKEN=…` sets `slack.bot_token`; `slack.bot_token_file = "/run/secrets/…"`
-    reads it. Raises ConfigError, which names each fault and never shows a value.
+    reads it. `program`: whose database, HTTP and log this one shares, and so may not set. Raises
+    ConfigError, which names each fault and never shows a value.
     """
     table: dict[str, Any] = {}
     if path is not None:
@@ -57,10 +62,24 @@ def load_config(path: Path | None, environment: Mapping[str, str] | None = None)
                 f"The configuration file {path} can't be read: {type(problem).__name__}."
             ) from None
     _lay_over(table, os.environ if environment is None else environment)
+    if program is not None:
+        _share(table, program)
     _read_secret_files(table, path.parent if path else Path())
     if path is not None:
         _find_holidays(table, path.parent)
-    return read_table(Config, table)
+    config = read_table(Config, table)
+    return config if path is None else config.read_from(str(path))
+
+
+def _share(table: dict[str, Any], program: Config) -> None:
+    """What is the program's is that of its first file."""
+    for name in OF_THE_PROGRAM:
+        if name in table:
+            raise ConfigError(
+                f"[{name}] holds for the whole program, so it stands in the first file, {program.file}, "
+                "alone. Take it out here."
+            )
+        table[name] = getattr(program, name)
 
 
 def read_table(model: type[T], table: Mapping[str, Any], name: str = "") -> T:

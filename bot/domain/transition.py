@@ -77,6 +77,8 @@ class Notice(Struct, frozen=True):
     at: datetime
     by: str = ""
     """Who brought it about, by name, where somebody did."""
+    reason_code: str = ""
+    """What the time away was for that is over, so that more of it is for the same."""
 
 
 Change = Moved | Notice
@@ -139,7 +141,7 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
         if ending and check_in is not None and _needed(check_in, facts, feeds, policy):
             told.append(Notice(Told.CHECK_IN_ENDING, at))
         if before.intent is not intent:
-            told.append(Notice(Told.AWAY_ENDED, at))
+            told.append(Notice(Told.AWAY_ENDED, at, reason_code=before.intent.reason_code))
     facts, came = enter(facts, verdict, feeds, policy, at)
     return facts, (*came, *told)
 
@@ -192,6 +194,7 @@ def enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: date
         and now.source == verdict.source
         and now.note == verdict.note
         and now.confirmed is verdict.confirmed
+        and now.reason_code == verdict.reason_code
     ):
         return facts, asked
     same = now.presence is verdict.presence
@@ -203,6 +206,7 @@ def enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: date
         verdict.note,
         verdict.confirmed,
         now.standing_since if same else None,
+        verdict.reason_code,
     )
     return replace(facts, interval=opened), (Moved(now, opened), *asked)
 

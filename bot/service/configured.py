@@ -4,6 +4,7 @@ The database owns who is where (`docs/adr/0009-teams.md`): leads change it in ch
 the last start is remembered, and a start applies only the difference.
 """
 
+import logging
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Self
@@ -20,8 +21,7 @@ from bot.domain.hours_set import or_none, with_week
 from bot.domain.hours_text import read_days, read_weekly
 from bot.ports import Transaction
 
-ORGANIZATION = "default"
-"""The slug of the organization that is served."""
+log = logging.getLogger("rollcall.core")
 REMEMBERED = "configured"
 """The organization's setting that holds what the configuration said at the last start, as JSON."""
 
@@ -152,7 +152,13 @@ def _merged(
 def begin(tx: Transaction, config: Config, now: datetime) -> Beginning:
     """The organization's row, and the lists of teams and skills, with what has changed in the
     configuration since the last start. What that means for agents is the caller's, and then `remember`."""
-    organization_id = tx.members.ensure_organization(ORGANIZATION, config.organization.name, now)
+    if tx.members.organization(config.organization.slug) is None and tx.members.organizations():
+        log.warning(
+            "organization %s begins empty, in a database that has others; if only its slug was changed, "
+            "change it back: its people are under the old one",
+            config.organization.slug,
+        )
+    organization_id = tx.members.ensure_organization(config.organization.slug, config.organization.name, now)
     kept, said = tx.ledger.setting(organization_id, REMEMBERED), Configured.of(config)
     was = msgspec.json.decode(kept, type=Configured) if kept else None
     teams = {team.slug: team for team in tx.members.teams(organization_id)}

@@ -85,10 +85,15 @@ def by_id(keys: Sequence[ApiKey], organization_id: str) -> dict[bytes, ApiKey]:
     }
 
 
+def id_in(text: bytes) -> bytes:
+    """Where the id stands in a key's text."""
+    return text[3 : 3 + ID_LENGTH]
+
+
 def verify(keys: Mapping[bytes, ApiKey], text: bytes, now: datetime) -> ApiKey | None:
     """The key that `text` is, or None. Every wrong text costs one hash and one comparison, so the
     time taken does not tell an unknown id from a wrong secret or an expired key."""
-    key = keys.get(text[3 : 3 + ID_LENGTH])
+    key = keys.get(id_in(text))
     held = _NOBODY if key is None else key.secret_hash
     same = compare_digest(hash_of(text[4 + ID_LENGTH :]), held)
     if key is None or not same or not text.startswith(b"rc_") or text[3 + ID_LENGTH : 4 + ID_LENGTH] != b"_":

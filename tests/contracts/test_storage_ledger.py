@@ -162,24 +162,26 @@ async def test_a_delivery_is_new_once_until_it_is_forgotten(store: Store) -> Non
 
 
 async def test_identifies_are_counted_over_a_day(store: Store) -> None:
-    """Row 12: also at one instant, and not those of 24 h ago."""
+    """Row 12: also at one instant, and not those of 24 h ago; each organization's bot has its own."""
 
-    async def identify(at: datetime) -> None:
-        await store.write(lambda tx: tx.ledger.add_identify(at))
+    async def identify(at: datetime, organization_id: str = "org_1") -> None:
+        await store.write(lambda tx: tx.ledger.add_identify(organization_id, at))
 
     for at in (START, START, START + HOUR):
         await identify(at)
 
-    async def count(now: datetime) -> int:
-        return await store.read(lambda tx: tx.ledger.count_identify(now))
+    async def count(now: datetime, organization_id: str = "org_1") -> int:
+        return await store.read(lambda tx: tx.ledger.count_identify(organization_id, now))
 
     day = timedelta(hours=24)
     assert await count(START + HOUR) == 3
     assert await count(START + day - TICK) == 3
     assert await count(START + day) == 1
-    await store.write(lambda tx: tx.ledger.add_identify(START + day))
+    await identify(START + day)
     assert await count(START + day) == 2
-    assert await store.write(lambda tx: tx.ledger.count_identify(START + 3 * day)) == 0
+    await identify(START + day, "org_2")
+    assert (await count(START + day), await count(START + day, "org_2")) == (2, 1)
+    assert await count(START + 3 * day) == 0
 
 
 async def test_a_setting_is_the_last_value_put(store: Store) -> None:

@@ -10,7 +10,7 @@ from discord_adapter.house import HurriedClock, RecordingCore, live, running, se
 from fakes.discord_server import FakeDiscord
 
 from bot.domain.facts import Seen
-from bot.ports import Profile, Tracked
+from bot.ports import Profile, Sighting, Tracked
 
 
 async def test_who_leaves_the_guild_is_noticed_by_asking_and_confirmed_by_name() -> None:
@@ -159,3 +159,40 @@ async def test_who_is_enrolled_later_is_asked_for() -> None:
             track(core, guild, maria.id)
             await sees(core, guild, maria.id, Seen.CONNECTED)
             assert core.feed(guild).epoch == 1
+
+
+class SlowCore(RecordingCore):
+    """A core whose database takes its time."""
+
+    async def observe(self, workspace_id: str, epoch: int, sightings: Sequence[Sighting]) -> None:
+        await self.clock.sleep(0.2)
+        await super().observe(workspace_id, epoch, sightings)
+
+
+async def test_nobody_else_is_asked_for_while_what_was_seen_waits_to_be_stored() -> None:
+    """What waits is bounded, and beyond that a feed begins anew: asking alone must not bring it there."""
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        people = [fake.add_member(guild, f"agent{number}", status="online") for number in range(6_500)]
+        core = SlowCore(HurriedClock(1))
+        track(core, guild, *(one.id for one in people))
+        async with running(fake, core):
+            everybody = {str(one.id) for one in people}
+            await core.until(lambda: everybody <= core.feed(guild).seen.keys(), "all of them", 20)
+            assert core.feed(guild).epoch == 1
+
+
+async def test_a_sweep_leaves_room_for_whatever_else_a_connection_has_to_ask() -> None:
+    """Of 120 requests a minute it takes one a second, however many agents there are."""
+    async with FakeDiscord() as fake:
+        guild = fake.add_guild("Acme")
+        people = [fake.add_member(guild, f"agent{number}", status="online") for number in range(350)]
+        core = RecordingCore()
+        track(core, guild, *(one.id for one in people))
+        async with running(fake, core) as service:
+            await sees(core, guild, people[-1].id, Seen.CONNECTED)
+            feed, began = service.feeds.by_guild[guild.id], core.clock.monotonic()
+            feed.ask_for_all()
+            assert feed._sweeping is not None
+            await feed._sweeping
+            assert core.clock.monotonic() - began >= 4.0

@@ -24,7 +24,8 @@ class SlackServer:
 
     `clock` tells the time for timestamps, limits and lifetimes; deadlines pass in the loop's own time.
     `ack_deadline` is Slack's three seconds; `retry_delays` Slack's at once, a minute, five minutes.
-    `patience` bounds every wait for the app, in seconds.
+    `patience` bounds every wait for the app, in seconds. `secret` is part of every token, so that two apps
+    can be told apart.
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class SlackServer:
         ping_interval: float = 2.0,
         retry_delays: tuple[float, ...] = (0.0, 60.0, 300.0),
         patience: float = 5.0,
+        secret: str = "fake",
     ) -> None:
         self.app_id = "A0ROLLTEST"
-        self.app_token = "xapp-1-A0ROLLTEST-1-fake"
-        self.signing_secret = "8f742231b10e8888abcd99yyyzzz85a5"
+        self.secret = secret
+        self.app_token = f"xapp-1-A0ROLLTEST-1-{secret}"
+        self.signing_secret = f"8f742231b10e8888abcd99yyyzzz-{secret}"
         self.request_url = request_url
         self.ack_deadline = ack_deadline
         self.retry_delays = retry_delays
@@ -110,7 +113,7 @@ class SlackServer:
         self, team_id: str, name: str, scopes: frozenset[str] = BOT_SCOPES, enterprise_id: str | None = None
     ) -> Workspace:
         """Install the app in a workspace, with a bot, a token and a channel `#general` (`T2` → `C2`)."""
-        token, bot = f"xoxb-{team_id}-fake", f"UBOT{team_id[1:]}"
+        token, bot = f"xoxb-{team_id}-{self.secret}", f"UBOT{team_id[1:]}"
         made = Workspace(team_id, name, name.lower(), token, bot, f"B{team_id[1:]}", enterprise_id)
         self.world.workspaces[team_id] = made
         self.world.tokens[token] = Token(token, team_id, set(scopes))

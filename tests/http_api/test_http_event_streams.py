@@ -36,8 +36,8 @@ async def test_who_does_not_read_is_dropped_at_the_bound_and_harms_nobody(
             assert 200_000 < most <= stream.MOST_WAITING
             await until_open(at, 1)
             page = (await at.client.get("/metrics")).text
-            assert "rollcall_event_listeners 1.0" in page
-            assert "rollcall_event_listeners_dropped_total 1.0" in page
+            assert 'rollcall_event_listeners{organization="default"} 1.0' in page
+            assert 'rollcall_event_listeners_dropped_total{organization="default"} 1.0' in page
         async with asyncio.timeout(5):
             while connection in connection.connections:
                 await asyncio.sleep(0.02)

@@ -14,7 +14,8 @@ from http_house import house, where
 from adapters.http import server
 from adapters.http.server import CannotListen, HttpServer
 from bot.domain.errors import Unavailable
-from bot.ports import AsgiApp
+from bot.domain.facts import Seen
+from bot.ports import AsgiApp, Sighting
 
 
 async def test_port_0_is_a_free_port_that_is_told() -> None:
@@ -62,7 +63,9 @@ async def test_metrics_count_by_template_and_show_the_roster() -> None:
         ann = await at.agent("Ann")
         await at.agent("Bob", available=False)
         workspace = await at.workspace()
-        await at.core.feed_live(workspace.id)
+        epoch = await at.core.feed_live(workspace.id)
+        seen = Sighting(ann.identities[0].external_id, Seen.CONNECTED, at.clock.now(), 1)
+        await at.core.observe(workspace.id, epoch, [seen])
         for path in ("/v1/availability", f"/v1/agents/{ann.id}", "/v1/agents/nobody", "/v1/oops", "/livez"):
             await at.ask(path)
         await at.client.get("/v1/availability")
@@ -76,12 +79,14 @@ async def test_metrics_count_by_template_and_show_the_roster() -> None:
             'rollcall_http_requests_total{method="GET",route="unmatched",status="404"} 1.0',
             'rollcall_http_requests_total{method="GET",route="unmatched",status="401"} 1.0',
             'rollcall_http_request_seconds_count{route="/v1/availability"} 1.0',
-            'rollcall_agents{presence="available"} 1.0',
-            'rollcall_agents{presence="offline"} 1.0',
-            "rollcall_routable_agents 1.0",
-            'rollcall_feed_live{platform="slack",workspace="T1"} 1.0',
-            "rollcall_troubles 0.0",
-            "rollcall_ready 1.0",
+            'rollcall_agents{organization="default",presence="available"} 1.0',
+            'rollcall_agents{organization="default",presence="offline"} 1.0',
+            'rollcall_routable_agents{organization="default"} 1.0',
+            'rollcall_feed_live{organization="default",platform="slack",workspace="T1"} 1.0',
+            'rollcall_feed_agents{organization="default",platform="slack",workspace="T1"} 2.0',
+            'rollcall_feed_agents_seen{organization="default",platform="slack",workspace="T1"} 1.0',
+            'rollcall_troubles{organization="default"} 0.0',
+            'rollcall_ready{organization="default"} 1.0',
         ):
             assert line in lines, line
         assert "Ann" not in page.text

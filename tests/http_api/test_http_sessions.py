@@ -299,3 +299,24 @@ async def test_another_organizations_key_opens_nothing() -> None:
 
 def _other(tx: Transaction, at: House) -> str:
     return tx.members.ensure_organization("other", "Other", at.clock.now())
+
+
+async def test_an_agents_open_sessions_are_told_with_their_last_heartbeats() -> None:
+    """One that has fallen silent, or was left, is told no longer."""
+    async with house() as at:
+        ann = await connected(at)
+        await beat(at, ann, "left")
+        await passes(at, 5)
+        await beat(at, ann, "tab-1")
+        await beat(at, ann, "tab-2")
+        await passes(at, 15)
+        await beat(at, ann, "tab-2")
+        await beat(at, ann, "left", "DELETE")
+
+        async def told() -> list[tuple[str, str, str]]:
+            body = (await at.ask(f"/v1/agents/{ann.id}")).json()
+            return [(one["key"], one["since"][11:19], one["heartbeat_at"][11:19]) for one in body["sessions"]]
+
+        assert await told() == [("tab-1", "09:00:05", "09:00:05"), ("tab-2", "09:00:05", "09:00:20")]
+        await passes(at, 55)
+        assert await told() == [("tab-2", "09:00:05", "09:00:20")]

@@ -312,7 +312,8 @@ async def test_connecting_anew_stops_at_900_a_day_also_across_restarts(tmp_path:
         an_hour_ago = int((scene.now() - timedelta(hours=1)).timestamp() * 1_000_000)
         with closing(sqlite3.connect(tmp_path / "rollcall.sqlite3")) as database, database:
             database.executemany(
-                "INSERT INTO identify (at) VALUES (?)", [(an_hour_ago + n,) for n in range(899)]
+                "INSERT INTO identify (organization_id, at) SELECT id, ? FROM organization",
+                [(an_hour_ago + n,) for n in range(899)],
             )
         async with scene.program:
             maria = scene.agent("Maria")

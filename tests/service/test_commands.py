@@ -7,7 +7,7 @@ from desk import START, member, open_team, read
 
 from bot.domain.facts import Seen
 from bot.message import Tone
-from bot.ports import PersonKind, Transaction
+from bot.ports import PersonKind, Profile, Transaction
 
 
 async def test_a_full_slack_member_is_enrolled_by_their_first_command() -> None:
@@ -72,7 +72,7 @@ async def test_away_with_a_time_ends_by_itself_and_restores_available() -> None:
     team = await open_team()
     await team.type("U1", "/available", name="Maria")
     reply = await team.type("U1", "/brb 30m lunch", name="Maria")
-    assert read(reply).startswith("You're Away until 09:30: lunch. No new chats come to you.")
+    assert read(reply).startswith("You're Away until 09:30: Lunch. No new chats come to you.")
     assert "Then you're Available again by yourself." in read(reply)
     team.clock.advance(minutes=30)
     assert team.presence("Maria") == "away"
@@ -165,12 +165,31 @@ async def test_who_groups_counts_and_says_since_when_a_feed_is_lost() -> None:
     await team.desk.feed_lost(team.discord.id, since=team.clock.now())
     shown = read(await team.type("U1", "/whosin", name="Maria"))
     assert "My team · 1 available · 1 away · 0 offline" in shown
-    assert "Maria · until 09:30 · lunch" in shown
+    assert "Maria · until 09:30 · Lunch" in shown
     assert "Discord (Acme guild) has not been seen since 09:00. Who is there is unconfirmed." in shown
     assert "[Refresh]" in shown
     german = read(await team.type("U1", "/whosin german", name="Maria"))
     assert "Maria" in german
     assert "Ana" not in german
+
+
+async def test_who_says_how_far_a_long_round_of_polling_has_come() -> None:
+    """Slack is asked 45 times a minute: a hundred people take two of them, and are told of meanwhile."""
+    team = await open_team(slack={"bot_token": "xoxb-1", "app_token": "xapp-1"})
+    for number in range(1, 101):
+        await team.desk.enrol(team.slack.id, Profile(f"U{number}", f"Agent {number}"), "operator")
+    epoch = await team.desk.feed_live(team.slack.id)
+    for number in range(1, 41):
+        await team.see(f"U{number}", Seen.CONNECTED, epoch, on="slack")
+    told = "Slack was asked about 40 of 100 so far; the others are shown as last seen."
+    assert told in read(await team.type("U1", "/whosin"))
+    for number in range(41, 101):
+        await team.see(f"U{number}", Seen.CONNECTED, epoch, on="slack")
+    assert "so far" not in read(await team.type("U1", "/whosin"))
+    epoch = await team.desk.feed_live(team.slack.id)
+    assert "0 of 100 so far" in read(await team.type("U1", "/whosin"))
+    team.clock.advance(minutes=5)
+    assert "so far" not in read(await team.type("U1", "/whosin"))
 
 
 async def test_a_long_roster_comes_in_pages() -> None:

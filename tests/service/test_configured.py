@@ -205,6 +205,19 @@ async def test_the_first_start_of_this_version_takes_the_configuration_in_full(s
     assert places(team) == {"Maria": ("support", "billing"), "Tom": ("support",)}
 
 
+async def test_a_changed_slug_begins_an_empty_organization_and_is_told(
+    starts: Rollcalls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under the old slug all is there again; the very first organization is not worth a word."""
+    assert "begins empty" not in caplog.text
+    team = await starts.start(organization={"slug": "acme"})
+    assert "organization acme begins empty, in a database that has others" in caplog.text
+    assert places(team) == {}
+    caplog.clear()
+    assert set(places(await starts.start())) == {"Maria", "Tom"}
+    assert "begins empty" not in caplog.text
+
+
 def hours(team: Team) -> dict[str, str]:
     """Each team's hours and days off, as written."""
     return {

@@ -227,6 +227,25 @@ def test_a_step_may_take_longer_than_a_statement_otherwise_may(
     assert current_revision(postgres_url) == REVISIONS[-1]
 
 
+def test_identifies_counted_so_far_are_those_of_the_organization_that_was_served(bare: str) -> None:
+    """Discord counts on while Rollcall is upgraded."""
+    upgrade(bare)
+    schema.downgrade(bare, "0005")
+    run_sql(
+        bare,
+        "INSERT INTO organization VALUES ('org_1', 'default', 'Acme', 1)",
+        "INSERT INTO identify (at) VALUES (7)",
+        "INSERT INTO identify (at) VALUES (8)",
+    )
+    upgrade(bare)
+    assert run_sql(bare, "SELECT organization_id, at FROM identify ORDER BY id") == [
+        ("org_1", 7),
+        ("org_1", 8),
+    ]
+    schema.downgrade(bare, "0005")
+    assert run_sql(bare, "SELECT at FROM identify ORDER BY id") == [(7,), (8,)]
+
+
 def test_an_upgrade_that_meets_a_lock_says_so_and_has_not_happened(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
