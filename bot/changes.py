@@ -54,6 +54,8 @@ class Changes:
         self.events_written = asyncio.Event()
         self.moves = 0
         """Rises whenever an account may have come to another agent: who looked before looks again."""
+        self.lists = asyncio.Lock()
+        """For whoever changes teams or skills: one at a time, so that a slug is not taken twice."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reread: set[str] = set()
         self._size = BATCH

@@ -1,6 +1,5 @@
 """The core at run time: what platforms and the HTTP API ask of Rollcall, between roster and storage."""
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Container, Sequence
@@ -70,9 +69,7 @@ class Rollcall:
         self.workspaces: dict[str, Workspace] = {}
         self.feeds = FeedStates(config, store, clock, self.changes, self.workspaces)
         self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
-        self.listing = asyncio.Lock()
-        """One change of the teams or skills at a time, so that a slug is not taken twice."""
-        self.holidays = Holidays(config)
+        self.holidays = Holidays(config, self.roster)
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
@@ -94,9 +91,8 @@ class Rollcall:
         organization_id = self.organization_id
         known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
         self.workspaces.update((workspace.id, workspace) for workspace in known)
-        await self._read_teams()
+        await self.read_lists()
         await self.holidays.begin(self.teams, now)
-        self._show_hours()
         everyone = await self._everyone(begun, now)
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
@@ -110,20 +106,12 @@ class Rollcall:
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
 
     async def read_lists(self) -> None:
-        """The teams and skills as they now are."""
-        await self._read_teams()
-        self._show_hours()
-
-    async def _read_teams(self) -> None:
+        """The teams and skills as they now are, and the teams' hours."""
         organization_id = self.organization_id
         self.teams, self.skills = await self.store.read(
             lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
         )
-
-    def _show_hours(self) -> None:
-        """The teams' hours, with their holidays, to the roster."""
-        hours = {team.slug: hours for team in self.teams if (hours := self.holidays.hours(team)) is not None}
-        self.roster.set_hours(hours, self._clock.now())
+        self.holidays.show(self.teams, self._clock.now())
 
     async def _everyone(self, begun: configured.Beginning, now: datetime) -> list[tuple[Agent, Facts]]:
         """Everybody, with what has changed for them in the configuration since the last start, stored in
@@ -165,8 +153,7 @@ class Rollcall:
         await self.sessions.watch()
         await self.feeds.catch_up()
         await self.changes.tick()
-        if await self.holidays.again(self.teams, self._clock.now()):
-            self._show_hours()
+        await self.holidays.again(self.teams, self._clock.now())
 
     async def mark_feeds_seen(self) -> None:
         """Remember that the live feeds were live now, so that after a crash the blind spell has a start."""
@@ -215,12 +202,11 @@ class Rollcall:
 
         def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
             changes: tuple[Change, ...] = ()
-            for observation in seen[agent.id]:
-                if not any(one.id == observation.identity_id for one in agent.identities):
+            own = agent.zone, agent.hours
+            for sight in seen[agent.id]:
+                if not any(one.id == sight.identity_id for one in agent.identities):
                     continue  # another agent's by now, and told to them below
-                facts, came = observe(
-                    facts, observation, self.roster.feeds, self.policy, at, agent.zone, agent.hours
-                )
+                facts, came = observe(facts, sight, self.roster.feeds, self.policy, at, *own)
                 changes += came
             return facts, changes
 

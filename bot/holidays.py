@@ -22,6 +22,7 @@ from bot.domain.agent import Team
 from bot.domain.hours import Closed, DayOff, Hours
 from bot.domain.hours_text import LONGEST_LABEL
 from bot.message import words
+from bot.roster import Roster
 
 log = logging.getLogger("rollcall.holidays")
 LARGEST_FILE = 1_000_000
@@ -112,7 +113,8 @@ def _instant(at: date, zone: str) -> datetime:
 class Holidays:
     """The files of all teams that name one, as last read."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, roster: Roster) -> None:
+        self._roster = roster
         self._zones = {team.slug: team.zone or config.organization.zone for team in config.team}
         self._files = {team.slug: Path(team.holidays) for team in config.team if team.holidays}
         self._listed: Mapping[str, Listed] = {}
@@ -122,12 +124,15 @@ class Holidays:
         """Read all files. Raises ConfigError for one that can't be used."""
         await self._read(teams, now, strict=True)
 
-    async def again(self, teams: Sequence[Team], now: datetime) -> bool:
-        """Read them again, if it is time to: True. What can't be read stays as it was."""
-        if self._due_at is None or now < self._due_at:
-            return False
-        await self._read(teams, now, strict=False)
-        return True
+    async def again(self, teams: Sequence[Team], now: datetime) -> None:
+        """Read them again, if it is time to. What can't be read stays as it was."""
+        if self._due_at is not None and now >= self._due_at:
+            await self._read(teams, now, strict=False)
+
+    def show(self, teams: Sequence[Team], now: datetime) -> None:
+        """The teams' hours, with their holidays, to the roster."""
+        hours = {team.slug: hours for team in teams if (hours := self._hours(team)) is not None}
+        self._roster.set_hours(hours, now)
 
     async def _read(self, teams: Sequence[Team], now: datetime, *, strict: bool) -> None:
         if not self._files:
@@ -145,8 +150,9 @@ class Holidays:
                     raise ConfigError(sentence) from None
                 log.warning("%s What it said before counts.", sentence)
         self._listed = found
+        self.show(teams, now)
 
-    def hours(self, team: Team) -> Hours | None:
+    def _hours(self, team: Team) -> Hours | None:
         """The team's hours with its holidays; None: always open."""
         listed = self._listed.get(team.slug)
         if listed is None or not (listed.days_off or listed.closed):

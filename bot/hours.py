@@ -18,7 +18,7 @@ async def change_agent(
 async def change_team(core: Rollcall, slug: str, change: Change, actor: str, delivery: str = "") -> Team:
     """Change a team's hours. Raises NotFound, and what `change` refuses with."""
     now = core.clock.now()
-    async with core.listing:
+    async with core.changes.lists:
         team = await core.store.write(
             lambda tx: set_team_hours(tx, core.organization_id, slug, change, actor, now, delivery)
         )

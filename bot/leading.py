@@ -308,7 +308,7 @@ class Leading:
     async def _change_lists(self, operation: Callable[[Transaction, datetime], T]) -> T:
         """Change the teams or skills, and show them."""
         now = self.core.clock.now()
-        async with self.core.listing:
+        async with self.core.changes.lists:
             changed = await self.core.store.write(lambda tx: operation(tx, now))
             self.core.changes.events_written.set()
             await self.core.read_lists()
