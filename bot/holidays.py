@@ -20,7 +20,7 @@ from whenever import PlainDateTime
 from bot.config import Config, ConfigError
 from bot.domain.agent import Team
 from bot.domain.hours import Closed, DayOff, Hours
-from bot.domain.hours_text import LONGEST_LABEL
+from bot.domain.hours_text import LONGEST_LABEL, LONGEST_OFF
 from bot.message import words
 from bot.roster import Roster
 
@@ -93,6 +93,8 @@ def _closing(event: Any, zone: str) -> Iterator[DayOff | Closed]:
         return
     label = words(str(event.get("SUMMARY", "")), LONGEST_LABEL)
     start, end = event.start, event.end
+    if end - start > timedelta(days=LONGEST_OFF):
+        raise BadCalendar(f"has an event of more than {LONGEST_OFF} days")
     if not isinstance(start, datetime):
         yield DayOff(start, max(start, end - timedelta(days=1)), label)
         return

@@ -31,9 +31,8 @@ def act(
 
 def _trusted_until(policy: Policy, now: datetime, hours: Hours | None) -> datetime:
     """Rule 4: for how long the agent's word is enough, the end of their hours included."""
-    full = now + policy.check_in
-    end = None if hours is None else hours.ends_at(now, policy.restore_within)
-    return full if end is None else min(full, end)
+    end = None if hours is None else hours.ends_at(now, policy.restore_within, policy.check_in)
+    return now + policy.check_in if end is None else end
 
 
 def _opened(identity_id: str, policy: Policy, now: datetime, hours: Hours | None) -> CheckIn:

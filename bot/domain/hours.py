@@ -83,11 +83,11 @@ class Hours(Struct, frozen=True, gc=False):
         change = self.changes_at(now)
         return None if change is None else self.opens_at(change)
 
-    def ends_at(self, now: datetime, pause: timedelta) -> datetime | None:
+    def ends_at(self, now: datetime, pause: timedelta, most: timedelta) -> datetime | None:
         """When the work ends in which `now` is, pauses no longer than `pause` being a part of it; None:
-        never, or it is closed at `now`."""
+        not within `most`, or it is closed at `now`."""
         end = self.changes_at(now) if self.open_at(now) else None
-        while end is not None:
+        while end is not None and end < now + most:
             begins = self.opens_at(end)
             if begins is None or begins - end > pause:
                 return end

@@ -110,6 +110,7 @@ def test_an_event_over_many_days_closes_all_of_them_once() -> None:
         (calendar("DTSTART:20261201T000000Z\nRRULE:FREQ=HOURLY"), "every hour or more often"),
         (calendar("DTSTART:20261201T000000Z\nDURATION:PT1M\nRRULE:FREQ=DAILY"), "more than 300 holidays"),
         (calendar(*["DTSTART;VALUE=DATE:20261224"] * 501), "more than 500 events"),
+        (calendar("DTSTART;VALUE=DATE:20261224\nDTEND;VALUE=DATE:20280101"), "more than 366 days"),
         (b" " * 1_000_001, "larger than 1 MB"),
     ],
 )
