@@ -69,17 +69,17 @@ class WorkingHours:
         slug, typed = asked.arguments["team"], asked.arguments.get("hours", "").strip()
         team = self._known_team(slug)
         if typed:
-            self._leads_only(asked, "team")
+            self._leads_only(asked)
             weekly, zone = self._week(typed)
             zone = zone or self._zone_of(team)
             team = await self._change_team(asked, slug, partial(with_week, zone=zone, weekly=weekly))
         return self._of_team(asked, team)
 
     async def _day_off(self, asked: Asked) -> Message:
-        return await self._days(asked, _added)
+        return await self._days(asked, with_day_off)
 
     async def _day_back(self, asked: Asked) -> Message:
-        return await self._days(asked, _taken_back)
+        return await self._days(asked, lambda hours, _zone, off, _today: without_days_off(hours, off))
 
     async def _days(self, asked: Asked, change: ChangeDays) -> Message:
         """Change the days off of whom the command names. Dates are read where the hours are."""
@@ -87,7 +87,7 @@ class WorkingHours:
         if slug and asked.arguments.get("agent", "").strip():
             raise BadInput("Name a team or a person, not both.", field="team")
         if slug:
-            self._leads_only(asked, "team")
+            self._leads_only(asked)
             team = self._known_team(slug)
             zone = self._zone_of(team)
             today = Hours(zone).today(asked.now)
@@ -127,9 +127,9 @@ class WorkingHours:
             raise NotFound("That team is not there any more.")
         return team
 
-    def _leads_only(self, asked: Asked, what: str) -> None:
+    def _leads_only(self, asked: Asked) -> None:
         if not admission.is_lead(self.core, asked.command.person, asked.agent):
-            raise Forbidden(f"Only leads set the hours and days off of a {what}. Nothing was changed.")
+            raise Forbidden("Only leads set the hours and days off of a team. Nothing was changed.")
 
     # --- changing, and answering ---
 
@@ -148,11 +148,3 @@ class WorkingHours:
     def _of_team(self, asked: Asked, team: Team) -> Message:
         hours = self.core.roster.hours(team.slug)
         return hours_replies.hours_of(team.name, hours, self.core.clock.now(), asked.names, team=team.slug)
-
-
-def _added(hours: Hours | None, zone: str, off: DayOff, today: date) -> Hours:
-    return with_day_off(hours, zone, off, today)
-
-
-def _taken_back(hours: Hours | None, _zone: str, off: DayOff, _today: date) -> Hours | None:
-    return without_days_off(hours, off)
