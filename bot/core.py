@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.changes import BATCH, Alter, Changes
+from bot.clock_watch import ClockWatch
 from bot.config import Config
 from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.errors import NotFound
@@ -70,6 +71,7 @@ class Rollcall:
         self.feeds = FeedStates(config, store, clock, self.changes, self.workspaces)
         self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
         self.holidays = Holidays(config, self.roster)
+        self.clock_watch = ClockWatch(clock, self.changes, self.feeds, self.report)
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
@@ -101,6 +103,7 @@ class Rollcall:
         self.roster.load(everyone, feeds, loads, now)
         await self.feeds.drop_unwatched()
         await self.sessions.start()
+        self.clock_watch.begin([feed.seen_at for feed in stored])
         await self._tell_restored(now)
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
@@ -150,8 +153,10 @@ class Rollcall:
 
     async def tick(self) -> None:
         """Store what time has brought about, and finish what the database had no time for."""
+        self.clock_watch.look()
         await self.sessions.watch()
         await self.feeds.catch_up()
+        await self.clock_watch.put_right()
         await self.changes.tick()
         await self.holidays.again(self.teams, self._clock.now())
 

@@ -10,7 +10,7 @@ back. Nothing else is kept but the order of those who are equally loaded: who ca
 
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from weakref import WeakValueDictionary
@@ -152,6 +152,8 @@ class Roster:
         """Of the teams that have hours."""
         self._teams_turn: datetime | None = None
         """When the next of them opens or closes, as it stands in the heap."""
+        self.before_due: Callable[[], None] = lambda: None
+        """Asked before time has a consequence: a feed may have missed that time."""
 
     # --- putting in ---
 
@@ -437,9 +439,11 @@ class Roster:
 
         Each comes at its own instant, so that it makes no difference how late anybody asks.
         """
+        due = self._due
+        if due and due[0][0] < now:
+            self.before_due()
         if self._changed_feeds:
             self._judge_anew(now)
-        due = self._due
         while due and due[0][0] < now:
             at, agent_id = heapq.heappop(due)
             entry = self._entries.get(agent_id)

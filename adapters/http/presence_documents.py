@@ -99,7 +99,11 @@ class SessionBody(Struct, frozen=True):
     ]
     since: Annotated[datetime | None, Meta(description="Open since then; null: not open.")]
     expires_at: Annotated[
-        datetime | None, Meta(description="It ends then if no heartbeat comes; null: not open.")
+        datetime | None,
+        Meta(
+            description="It ends then if no heartbeat comes; null: it is not open, or the database is away "
+            "and nothing ends until it is back."
+        ),
     ]
     beat_every_s: Annotated[int, Meta(description="Send a heartbeat this often.")]
 

@@ -37,7 +37,8 @@ from bot.sessions import Session
 
 LONGEST_RANGE = timedelta(days=31)
 LONGEST_AHEAD = timedelta(days=30)
-ONE = "/v1/agents/{agent_id}"
+AGENTS = "/v1/agents/"
+ONE = AGENTS + "{agent_id}"
 SESSION = ONE + "/sessions/{key}"
 Kept = tuple[Interval, datetime | None]
 """An interval with its end; None: it is the one that stands."""
@@ -66,14 +67,13 @@ class PresenceRoutes:
     def renewed(self, scope: Scope, asked: Asked) -> Answer | None:
         """The answer to a heartbeat that only renews its lease: the hot path, all in memory. None: it is
         another request, or another kind of heartbeat, which `put_session` answers."""
-        _, _, rest = asked.path.partition("/v1/agents/")
-        name, found, key = rest.partition("/sessions/")
+        if not asked.path.startswith(AGENTS):
+            return None
+        name, found, key = asked.path[len(AGENTS) :].partition("/sessions/")
         if not found or scope["query_string"] or asked.key is None or "presence" not in asked.key.scopes:
             return None
         if len(key) > LONGEST_KEY or name.startswith("ext:") or "/" in name:
             return None
-        if any(header == b"transfer-encoding" for header, _ in scope["headers"]):
-            return None  # a body comes, which is to be read first
         agent = self._core.roster.agent(name)
         if agent is None or agent.organization_id != asked.key.organization_id:
             return None
@@ -199,6 +199,7 @@ class PresenceRoutes:
     ) -> Sequence[Kept]:
         """With what time has brought about, though the next tick has yet to store it."""
         core = self._core
+        core.roster.settle(now)
         facts = core.roster.facts(agent_id)
         if facts is None or not stored or stored[-1][1] is not None:
             return stored

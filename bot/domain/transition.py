@@ -41,6 +41,7 @@ from bot.domain.presence import (
     Feeds,
     Verdict,
     blind,
+    blind_since,
     deadline,
     idle_ends,
     idle_from,
@@ -108,7 +109,11 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
         if feed is not None and link.beat_at is not None:
             over = lease_ends(link, feed, policy)
             if over is not None and over <= at:
-                seen_at = max(seen_at or link.beat_at, link.beat_at)
+                heard_at = link.beat_at
+                if link.epoch != feed.epoch:
+                    # Renewals are not stored; but it was open when we last were there, so one had come.
+                    heard_at = max(heard_at, blind_since(link, feed) - feed.grace)
+                seen_at = max(seen_at or heard_at, heard_at)
                 link = replace(link, state=DISCONNECTED, since=at)
             links.append(link)
         elif feed is None or blind(link, feed):

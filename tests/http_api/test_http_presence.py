@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, cast
 
 import httpx
 import pytest
 from desk import read
-from http_house import House, house
+from http_house import START, House, house
 
 from bot.domain.agent import Agent, Identity, Workspace
 from bot.domain.choices import sign_off
@@ -261,6 +262,18 @@ async def test_a_range_that_is_none_is_refused(query: str, field: str) -> None:
         refused = await at.ask(f"/v1/agents/{ann.id}/history?{query}")
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["field"] == field
+
+
+async def test_what_is_due_is_told_only_where_it_touches_the_range() -> None:
+    """An away has ended and no tick has stored it: what came of it is not of the hour before."""
+    async with house() as at:
+        ann = await at.agent("Ann")
+        await at.away(ann, "lunch", START + timedelta(hours=1))
+        await at.clock.advance(hours=2)
+        for hours, presences in ((("09:10", "09:50"), ["away"]), (("10:10", "10:50"), ["available"])):
+            began, ended = (f"2026-11-02T{hour}:00Z" for hour in hours)
+            page = (await at.ask(f"/v1/agents/{ann.id}/history?from={began}&to={ended}")).json()
+            assert [one["presence"] for one in page["intervals"]] == presences
 
 
 async def test_history_needs_the_scope_read() -> None:
