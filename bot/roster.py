@@ -245,6 +245,14 @@ class Roster:
         self._turn(now)
         self.settle(now)
 
+    def set_back(self, now: datetime) -> None:
+        """The clock was set back to `now`: who is off shift and which team is closed is judged anew."""
+        self._turn(now)
+        for entry in self._entries.values():
+            if entry.shift is not None:
+                self._queue(entry, now - TICK)
+        self.settle(now)
+
     def put_hint(
         self, workspace_id: str, external_id: str, kind: HintKind, hint: Hint | None, now: datetime
     ) -> None:

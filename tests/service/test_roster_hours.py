@@ -48,3 +48,15 @@ def test_who_comes_and_goes_leaves_nothing_in_the_heap_of_those_expected() -> No
     assert len(pool._coming) < 200
     pool.expect("bo", None)
     assert pool.next_expected() == NINE + 9_999 * MINUTE
+
+
+def test_hours_go_back_with_the_clock() -> None:
+    """A shift and a team that were over by a clock that was wrong are not."""
+    roster = roster_of(closing_at_ten("ana"), agent("bo", teams=("support",)))
+    roster.set_hours({"support": Hours("UTC", read_weekly("mon 9-10"))}, NINE)
+    wrong, right = NINE + 90 * MINUTE, NINE + 30 * MINUTE
+    assert (order(roster, wrong), order(roster, wrong, "support")) == ([], [])
+    roster.set_back(right)
+    assert sorted(order(roster, right)) == ["ana", "bo"] and order(roster, right, "support") == ["bo"]
+    assert order(roster, NINE + 60 * MINUTE) == []
+    assert order(roster, NINE + 120 * MINUTE) == ["ana"]
