@@ -68,6 +68,7 @@ class ClockWatch:
             return facts_set_back(facts, by, roster.feeds, roster.policy, at, agent.zone)
 
         await self._changes.many([agent.id for agent in roster.everyone()], decide)
+        roster.set_back(self._clock.now())
         self._owed -= by
 
 

@@ -79,6 +79,8 @@ TEAM = Parameter("team", Kind.TEAM, "Only this team")
 SKILL = Parameter("skill", Kind.SKILL, "Only agents with this skill")
 THE_TEAM = Parameter("team", Kind.TEAM, "Which team", required=True)
 OR_ANOTHER = Parameter("agent", Kind.AGENT, "Leads: somebody else than yourself")
+DATES = Parameter("dates", Kind.TEXT, "A date or two: 24 dec - 26 dec", required=True)
+OR_A_TEAM = Parameter("team", Kind.TEAM, "Leads: a whole team instead of a person")
 
 TABLE: tuple[CommandSpec, ...] = (
     CommandSpec(
@@ -152,6 +154,41 @@ TABLE: tuple[CommandSpec, ...] = (
         Who.LEAD,
         (THE_TEAM, Parameter("name", Kind.NAME, "What it is called from now on", required=True)),
         "billing Invoices",
+    ),
+    CommandSpec(
+        "presence team hours",
+        "A team's working hours; leads set them",
+        Who.ANYONE,
+        (THE_TEAM, Parameter("hours", Kind.TEXT, "mon-fri 9-17, sat 22-2; none: always; empty: show them")),
+        "billing [mon-fri 9-17, none]",
+    ),
+    CommandSpec(
+        "presence hours show",
+        "Working hours and days off",
+        Who.ANYONE,
+        (Parameter("agent", Kind.AGENT, "Whose; your own if left out"),),
+        "[@agent]",
+    ),
+    CommandSpec(
+        "presence hours set",
+        "Set your working hours: outside them you get no new chats",
+        Who.ANYONE,
+        (Parameter("hours", Kind.TEXT, "mon-fri 9-12 13-17, sat 22-2; none: always", True), OR_ANOTHER),
+        "mon-fri 9-17 [@agent]",
+    ),
+    CommandSpec(
+        "presence dayoff add",
+        "Days on which you don't work",
+        Who.ANYONE,
+        (DATES, Parameter("label", Kind.TEXT, "What it is, such as Christmas"), OR_ANOTHER, OR_A_TEAM),
+        "24 dec - 26 dec [Christmas] [@agent, team:billing]",
+    ),
+    CommandSpec(
+        "presence dayoff remove",
+        "Take days off back",
+        Who.ANYONE,
+        (DATES, OR_ANOTHER, OR_A_TEAM),
+        "24 dec [@agent, team:billing]",
     ),
     CommandSpec("presence skill list", "The skills, and who has them", Who.ANYONE),
     CommandSpec(
@@ -267,8 +304,13 @@ def read_line(
         sub, _, rest = rest.strip().partition(" ")
         sub = sub.lower() or "help"
         if f"{GROUP} {sub}" in SUBGROUPS:
-            below, _, rest = rest.strip().partition(" ")
-            name = _below_subgroup(f"{GROUP} {sub}", below.lower() or "list", names)
+            below, _, behind = rest.strip().partition(" ")
+            first = next(spec for spec in TABLE if spec.name.startswith(f"{GROUP} {sub} "))
+            somebody = below.startswith("@") or below in people
+            if not below or (somebody and first.parameters and first.parameters[0].kind is Kind.AGENT):
+                name = first.name  # `/presence hours @maria` shows hers
+            else:
+                name, rest = _below_subgroup(f"{GROUP} {sub}", below.lower(), names), behind
         else:
             name = _below_group(sub, names)
     return name, arguments_of(BY_NAME[name], rest.strip(), teams, skills, people)
@@ -318,6 +360,8 @@ def arguments_of(
     first, behind = spec.parameters[0], spec.parameters[1:]
     if first.kind in LISTED and not behind:
         return check_names({first.name: text}, teams, skills, spec)
+    if first.kind is Kind.TEXT and Kind.AGENT in kinds:
+        return _before_whom(first, text, teams if Kind.TEAM in kinds else None, people)
     if first.kind in LISTED and behind:
         known = teams if first.kind is Kind.TEAM else skills
         slug, rest = _named_first(first, behind[0], text, known, people)
@@ -331,6 +375,19 @@ def arguments_of(
         who, _, number = text.rpartition(" ")
         return {first.name: who.strip(), behind[0].name: number} if who else {first.name: number}
     return {first.name: text}
+
+
+def _before_whom(first: Parameter, text: str, teams: Spoken | None, people: Sequence[str]) -> dict[str, str]:
+    """Words, and for whom they are: a person who is named at the end, or `team:billing` anywhere."""
+    said, given = text.split(), {}
+    for word in said if teams is not None else ():
+        if word.lower().startswith("team:"):
+            slug = meant(word[5:], teams or ())
+            if slug is None:
+                raise no_such("team", word[5:], teams or (), seen=False)
+            given["team"] = slug
+    found, whom = before_person([one for one in said if not one.lower().startswith("team:")], people)
+    return {first.name: found, **({"agent": whom} if whom else {}), **given}
 
 
 def _named_first(

@@ -19,6 +19,7 @@ from bot.domain.hints import Hint, HintKind, OnHint
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
+from bot.holidays import Holidays
 from bot.lists import Lists
 from bot.ports import (
     RESTORED_FROM,
@@ -68,7 +69,8 @@ class Rollcall:
         self.feeds = FeedStates(config, store, clock, self.changes, self.workspaces)
         self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
         self.clock_watch = ClockWatch(clock, self.changes, self.feeds, self.report)
-        self.lists = Lists(store, clock, self.changes)
+        self.holidays = Holidays(config, self.roster)
+        self.lists = Lists(store, clock, self.changes, self.holidays.show)
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
         self.read_at = 0
         """The position of the newest event when everybody was read: what came after it is read again."""
@@ -99,6 +101,7 @@ class Rollcall:
         self.changes.organization_id = self.organization_id
         organization_id = self.organization_id
         await self.read_lists()
+        await self.holidays.begin(self.teams, now)
         everyone = await self._everyone(begun, now)
         stored = await self.store.read(lambda tx: tx.presence.feeds(organization_id))
         loads = await self.store.read(lambda tx: tx.presence.loads(organization_id, now))
@@ -113,7 +116,7 @@ class Rollcall:
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
 
     async def read_lists(self) -> None:
-        """The teams, skills and workspaces as they now are."""
+        """The teams, skills and workspaces as they now are, and the teams' hours."""
         await self.lists.read()
         organization_id = self.organization_id
         known = await self.store.read(lambda tx: tx.members.workspaces(organization_id))
@@ -165,6 +168,7 @@ class Rollcall:
         await self.clock_watch.put_right()
         await self.lists.catch_up()
         await self.changes.tick()
+        await self.holidays.again(self.teams, self._clock.now())
 
     async def mark_feeds_seen(self) -> None:
         """Remember that the live feeds were live now, so that after a crash the blind spell has a start."""
@@ -213,10 +217,11 @@ class Rollcall:
 
         def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
             changes: tuple[Change, ...] = ()
-            for observation in seen[agent.id]:
-                if not any(one.id == observation.identity_id for one in agent.identities):
+            own = agent.zone, agent.hours
+            for sight in seen[agent.id]:
+                if not any(one.id == sight.identity_id for one in agent.identities):
                     continue  # another agent's by now, and told to them below
-                facts, came = observe(facts, observation, self.roster.feeds, self.policy, at, agent.zone)
+                facts, came = observe(facts, sight, self.roster.feeds, self.policy, at, *own)
                 changes += came
             return facts, changes
 

@@ -44,6 +44,7 @@ from bot.lookup import find_agent, find_zone, suggest
 from bot.message import Message
 from bot.ports import Clock, Command, Person, PersonKind, Profile, Store
 from bot.roster import Row
+from bot.working_hours import WorkingHours
 
 log = logging.getLogger("rollcall.commands")
 LONGEST_TEXT = 4000
@@ -56,6 +57,7 @@ class Dispatcher:
     def __init__(self, core: Rollcall) -> None:
         self.core = core
         self._behind: set[asyncio.Task[None]] = set()
+        leading = Leading(core)
         self._use_cases: Mapping[str, Callable[[Asked], Awaitable[Message]]] = {
             "available": self._available,
             "away": self._away,
@@ -70,7 +72,8 @@ class Dispatcher:
             "presence remove": self._remove,
             "presence audit": self._audit,
             "presence help": self._help,
-            **Leading(core).use_cases,
+            **leading.use_cases,
+            **WorkingHours(core, leading).use_cases,
         }
 
     async def dispatch(self, command: Command) -> Message:
@@ -157,7 +160,7 @@ class Dispatcher:
             try:
                 await self.core.change(
                     agent.id,
-                    lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone),
+                    lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone, agent.hours),
                 )
             except RollcallError as problem:
                 log.warning("a sign of life was not stored: %s", problem.code)
@@ -201,11 +204,11 @@ class Dispatcher:
         await self.core.change(agent.id, decided, f"agent:{agent.id}", action, asked.command.delivery)
 
     async def _available(self, asked: Asked) -> Message:
-        note, here = asked.arguments.get("note", ""), self._identity_id(asked)
+        note, here, hours = asked.arguments.get("note", ""), self._identity_id(asked), asked.needed.hours
         await self._own(
             asked,
             lambda facts, at: choose_available(
-                facts, self._feeds, self.core.policy, at, note=note, identity_id=here
+                facts, self._feeds, self.core.policy, at, note=note, identity_id=here, hours=hours
             ),
             "presence.available",
         )
@@ -224,6 +227,7 @@ class Dispatcher:
                 reason=away.reason,
                 reason_code=away.reason_code,
                 until_at=away.until_at,
+                hours=agent.hours,
             ),
             "presence.away",
         )
@@ -262,18 +266,26 @@ class Dispatcher:
             for feed in self._feeds.values()
             if feed.state is not FeedState.LIVE and feed.id in self.core.workspaces
         ]
+        roster = self.core.roster
+        theirs = {slug for row in rows for slug in row.agent.teams} if team is None else {team}
+        closed = [
+            (one.name, roster.opens_at(asked.now, one.slug))
+            for one in self.core.teams
+            if one.slug in theirs and not roster.open(asked.now, one.slug)
+        ]
         usual = self.core.config.presence.blind_trust
         asking = [  # only where a round of asking takes its time
             (feed, *self.core.roster.seen_on(feed.id))
             for feed in self._feeds.values()
             if feed.state is FeedState.LIVE and usual < feed.trust and asked.now <= feed.live_at + feed.trust
         ]
-        return replies.who(rows, asked.arguments, title, lost, asking, asked.now)
+        return replies.who(rows, asked.arguments, title, lost, asking, asked.now, closed)
 
     async def _me(self, asked: Asked) -> Message:
         agent = asked.needed
         await self.core.change(
-            agent.id, lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone)
+            agent.id,
+            lambda facts, at: act(facts, self._feeds, self.core.policy, at, agent.zone, agent.hours),
         )
         row = self._row(agent.id, asked.now)
         by = await author(self.core, row)

@@ -26,7 +26,7 @@ from bot.message import (
     Tone,
     words,
 )
-from bot.replies import HINTS, IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name, unheard
+from bot.replies import HINTS, IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name, unheard, until_next_shift
 from bot.returning import after_an_absence, length
 from bot.roster import Row
 
@@ -125,6 +125,10 @@ def _new_work(
     """Whether new chats come; if they don't though the agent is Available: why, and what to do."""
     if row.verdict.presence is not Presence.AVAILABLE:
         yield ("No new chats come to you.",)
+    elif not row.on_shift:
+        yield ("You're off shift", *until_next_shift(row), ", so no new chats come to you.")
+    elif row.closed:
+        yield ("Your team is closed just now, so no new chats come to you.",)
     elif row.load >= row.agent.capacity:
         yield (f"You hold {row.load} of {row.agent.capacity}, so no new chats come to you.",)
     elif row.verdict.reachable:
@@ -323,6 +327,8 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
         "your platform can't be seen just now, so nobody knows whether you're still there",
         "the platform can't be seen just now, so nobody knows whether they're still there",
     ),
+    Reason.OFF_SHIFT: ("you're off shift", "off shift"),
+    Reason.TEAM_CLOSED: ("your team is closed", "the team is closed"),
     Reason.NOT_IN_TEAM: ("you're not in that team", "not in that team"),
     Reason.SKILL_MISSING: ("you don't have that skill", "without that skill"),
     Reason.IN_CALL: ("you're in a call", "in a call"),
@@ -363,6 +369,8 @@ def why(
             line = ("• ", REASONS[reason][not oneself])
             if reason is Reason.AT_CAPACITY:
                 line = (*line, f" ({row.load} of {row.agent.capacity})")
+            elif reason is Reason.OFF_SHIFT:
+                line = (*line, *until_next_shift(row))
         lines.append(line)
     lines += seen
     if oneself:

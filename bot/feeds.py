@@ -245,7 +245,7 @@ class FeedStates:
                         continue
                     then = max(span.until, reviewed)
                     facts, settled = settle(facts, span.feeds, policy, then)
-                    facts, came = review(facts, became, policy, then, agent.zone)
+                    facts, came = review(facts, became, policy, then, agent.zone, agent.hours)
                     changes += (*settled, *came)
                 if self._spans[-1] is spans[-1]:  # else the next walk goes on from here
                     facts, settled = settle(facts, feeds, policy, at)

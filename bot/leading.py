@@ -75,7 +75,7 @@ class Leading:
     # --- somebody's presence, and how much they take ---
 
     async def _set(self, asked: Asked) -> Message:
-        agent, choice = self._named(asked), asked.arguments["presence"]
+        agent, choice = self.named(asked), asked.arguments["presence"]
         until, reason = asked.arguments.get("until", ""), asked.arguments.get("reason", "").strip()
         oneself = asked.agent is not None and asked.agent.id == agent.id
         by, name = ("agent", "") if oneself else await self._lead(asked)
@@ -90,11 +90,16 @@ class Leading:
                 choose_available,
                 note=" ".join(filter(None, (until.strip(), reason))),
                 identity_id=here[1].id if oneself and here is not None else None,
+                hours=agent.hours,
             )
         else:
             away = time_away(asked, self._zone(asked), self.core.reasons)
             chosen = partial(
-                choose_away, reason=away.reason, reason_code=away.reason_code, until_at=away.until_at
+                choose_away,
+                reason=away.reason,
+                reason_code=away.reason_code,
+                until_at=away.until_at,
+                hours=agent.hours,
             )
 
         def decide(facts: Facts, at: datetime) -> Decision:
@@ -128,7 +133,7 @@ class Leading:
         return known_zone(asked.command.person.profile.zone) or self.core.config.organization.zone
 
     async def _capacity(self, asked: Asked) -> Message:
-        agent, typed = self._named(asked), asked.arguments["chats"].strip()
+        agent, typed = self.named(asked), asked.arguments["chats"].strip()
         if not (typed.isascii() and typed.isdecimal() and 1 <= int(typed[:9]) <= MOST_CHATS):
             raise BadInput(
                 f"Chats at once is a number from 1 to {MOST_CHATS}, such as `3`. Somebody who shall take "
@@ -149,12 +154,12 @@ class Leading:
         )
 
     async def _team_join(self, asked: Asked) -> Message:
-        agent, slug = self._whose(asked), asked.arguments["team"]
+        agent, slug = self.whose(asked), asked.arguments["team"]
         agent = await self._place(asked, agent, "team", slug, inside=True)
         return self._membership(asked, agent, slug)
 
     async def _team_leave(self, asked: Asked) -> Message:
-        agent, slug = self._whose(asked), asked.arguments["team"]
+        agent, slug = self.whose(asked), asked.arguments["team"]
         agent = await self._place(asked, agent, "team", slug, inside=False)
         return self._membership(asked, agent, slug)
 
@@ -203,7 +208,7 @@ class Leading:
         )
 
     async def _skill_add(self, asked: Asked) -> Message:
-        agent, typed, actor = self._whose(asked), asked.arguments["skill"], actor_of(asked)
+        agent, typed, actor = self.whose(asked), asked.arguments["skill"], actor_of(asked)
         known = clash(self.core.skills, slug_of(typed), typed.rstrip(":"))
         skill: teams.Listed | None = known
         if skill is None:
@@ -223,7 +228,7 @@ class Leading:
         return team_replies.skilled(agent, skill, oneself=_oneself(asked, agent), new=known is None)
 
     async def _skill_remove(self, asked: Asked) -> Message:
-        agent, slug = self._whose(asked), asked.arguments["skill"]
+        agent, slug = self.whose(asked), asked.arguments["skill"]
         skill = next((one for one in self.core.skills if one.slug == slug), Skill(slug, slug))
         agent = await self._place(asked, agent, "skill", slug, inside=False)
         if slug in agent.skills:
@@ -294,7 +299,7 @@ class Leading:
                 found.setdefault(slug, []).append(agent.name)
         return found
 
-    def _named(self, asked: Asked) -> Agent:
+    def named(self, asked: Asked) -> Agent:
         """The agent whom the command names: by mention, or by the whole name."""
         named, workspace_id = asked.arguments["agent"], asked.command.person.workspace_id
         wanted = named.strip().strip("<@>")
@@ -307,14 +312,14 @@ class Leading:
                 raise NotFound(f"`{quoted(profile.name)}` is no agent. Type `{enrol}` first.", field="agent")
         return find_agent(self.core, workspace_id, named, exact=True)
 
-    def _whose(self, asked: Asked) -> Agent:
+    def whose(self, asked: Asked) -> Agent:
         """Whom it is for: oneself, or whom a lead names."""
         if asked.arguments.get("agent", "").strip():
-            agent = self._named(asked)
+            agent = self.named(asked)
             if not _oneself(asked, agent) and not admission.is_lead(
                 self.core, asked.command.person, asked.agent
             ):
-                own = f"{spelled(asked.spec.name, asked.names)} {asked.spec.hint.split()[0]}"
+                own = f"{spelled(asked.spec.name, asked.names)} {asked.spec.hint.partition(' [')[0]}"
                 raise Forbidden(f"Only leads can do that for others. For yourself, type `{own}`.")
             return agent
         if asked.agent is None:

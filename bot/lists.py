@@ -16,10 +16,18 @@ T = TypeVar("T")
 class Lists:
     """What there is, in order; read and changed."""
 
-    def __init__(self, store: Store, clock: Clock, changes: Changes) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        changes: Changes,
+        shown: Callable[[Sequence[Team], datetime], None],
+    ) -> None:
+        """`shown`: is told of the teams whenever they were read, with their hours."""
         self._store = store
         self._clock = clock
         self._changes = changes
+        self._shown = shown
         self._alone = asyncio.Lock()
         self._in_doubt = False
         self.teams: Sequence[Team] = ()
@@ -32,6 +40,7 @@ class Lists:
     def take(self, tx: Transaction, organization_id: str) -> None:
         """As they are in this transaction."""
         self.teams, self.skills = tx.members.teams(organization_id), tx.members.skills(organization_id)
+        self._shown(self.teams, self._clock.now())
 
     async def change(self, operation: Callable[[Transaction, datetime], T]) -> T:
         """Change them, and show them; also with whoever is in one whose slug changed. Raises what the

@@ -24,6 +24,7 @@ from bot.message import (
     Section,
     Span,
     Strong,
+    TimeStyle,
     Tone,
     words,
 )
@@ -32,6 +33,8 @@ from bot.roster import Row
 PAGE = 15
 """Agents on a page of the roster: with every name and reason at its longest, one page still fits
 below Discord's 4,096 characters and Slack's 50 blocks."""
+MOST_CLOSED = 5
+"""Closed teams that are named above the roster: more are counted."""
 TYPED = 600
 """Characters of a person's own words given back to them: what Discord lets into a field, and its name."""
 TONES = {Presence.AVAILABLE: Tone.GOOD, Presence.AWAY: Tone.AWAY, Presence.OFFLINE: Tone.QUIET}
@@ -79,11 +82,21 @@ def available(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str], oth
                 ".",
             )
         )
+    if not row.on_shift:
+        lines.append(("You're off shift", *until_next_shift(row), ", so no new chats come to you till then."))
+    elif row.closed:
+        lines.append(("Your team is closed just now, so no new chats come to you yet.",))
     if others:
         lines.append((f"{_agents(others)} besides you {_be(others)} available.",))
     else:
         lines.append(("You're the only one available just now.",))
     return Message(tuple(lines), tone=Tone.GOOD)
+
+
+def until_next_shift(row: Row) -> Line:
+    """` until Tue 9:00`; nothing where no shift is to come."""
+    at = row.next_shift_at
+    return () if at is None else (" until ", Moment(at, TimeStyle.DATE_TIME))
 
 
 def away(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str]) -> Message:
@@ -155,10 +168,11 @@ def who(
     lost: Sequence[tuple[Feed, str]],
     asking: Sequence[tuple[Feed, int, int]],
     now: datetime,
+    closed: Sequence[tuple[str, datetime | None]] = (),
 ) -> Message:
     """The roster, grouped: the page of it that `arguments` ask for. `lost`: feeds that are not live, with
     their workspace's name. `asking`: polled ones that began anew lately, with how many of how many were
-    seen since."""
+    seen since. `closed`: teams that are, with when they open."""
     order = (Presence.AVAILABLE, Presence.AWAY, Presence.OFFLINE)
     grouped = sorted(rows, key=lambda row: order.index(row.verdict.presence))
     pages = max(1, -(-len(grouped) // PAGE))
@@ -173,6 +187,11 @@ def who(
         if group:
             sections.append(Section((Strong(f"{LABELS[presence]} ({counts[presence]})"),), group))
     lines: list[Line] = [(Strong(words(title)), summary)]
+    for name, opens_at in closed[:MOST_CLOSED]:
+        until: Line = () if opens_at is None else (" until ", Moment(opens_at, TimeStyle.DATE_TIME))
+        lines.append((Strong(words(name, 40)), " is closed", *until, "."))
+    if len(closed) > MOST_CLOSED:
+        lines.append((f"{len(closed) - MOST_CLOSED} more teams are closed.",))
     for feed, name in lost:
         lines.append(
             (
@@ -261,6 +280,8 @@ def roster_line(row: Row, now: datetime) -> Line:
         parts.append(("back, not available yet" if verdict.reason == "returned" else "not available yet",))
     if available and row.load >= row.agent.capacity:
         parts.append(("busy",))
+    if not row.on_shift:
+        parts.append(("off shift",))
     parts += [(HINTS[kind],) for kind in kinds(row.hints)]
     if verdict.unconfirmed_since is not None:
         parts.append(("unconfirmed since ", Moment(verdict.unconfirmed_since)))

@@ -10,9 +10,10 @@ back. Nothing else is kept but the order of those who are equally loaded: who ca
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,13 +21,17 @@ from msgspec.structs import replace
 from bot.domain.agent import Agent, Identity
 from bot.domain.facts import Facts, Feed, FeedState, Link, Policy, Presence
 from bot.domain.hints import Hint, HintKind
+from bot.domain.hours import Hours
 from bot.domain.pool import Pool
 from bot.domain.presence import TICK, Verdict, deadline, judge
 from bot.domain.reasons import USUAL, Reasons, in_words
 from bot.domain.routing import Reason, hinted_against, why_not_routable
+from bot.domain.shifts import Shift, expected_at
 from bot.domain.transition import settle
 from bot.ports import Load
 
+TEAMS = ""
+"""In the heap of deadlines: a team opens or closes. It comes before the agents of the same instant."""
 SLACK = 64
 """What the heap may hold beyond twice what it needs before it is made anew."""
 
@@ -34,13 +39,15 @@ SLACK = 64
 class Group:
     """All who have the same teams and skills, and so stand in the same pools."""
 
-    __slots__ = ("members", "pools", "skills", "teams")
+    __slots__ = ("closed", "members", "pools", "skills", "teams")
 
     def __init__(self, teams: tuple[str, ...], skills: tuple[str, ...], pools: tuple[Pool, ...]) -> None:
         self.teams = teams
         self.skills = skills
         self.pools = pools
         self.members = 0
+        self.closed = False
+        """They are in teams, and all of those are closed."""
 
     def agent(self, agent: Agent) -> Agent:
         """The same agent; of their teams and skills the group has the only copy."""
@@ -69,6 +76,11 @@ class Entry(Struct, gc=False):
     load_known: bool = False
     place: float | None = None
     """The load ratio under which it stands in its pools; None: not routable."""
+    shift: Shift | None = None
+    """Their own hours, if they have any."""
+    at_work: bool = True
+    """In their own hours, and not only in closed teams."""
+    expected_at: datetime | None = None
     hints: tuple[Hint, ...] = ()
     """Those that are shown."""
 
@@ -85,6 +97,12 @@ class Row(Struct, frozen=True):
     """What people call the reason code of the intent; empty without one."""
     hints: tuple[Hint, ...] = ()
     """What platforms show beside the presence of somebody who is logged in."""
+    on_shift: bool = True
+    """Within the agent's own hours."""
+    next_shift_at: datetime | None = None
+    """When their next shift begins; None: no hours, or they never close."""
+    closed: bool = False
+    """They are in teams, and all of those are closed."""
 
     @property
     def reason(self) -> str:
@@ -129,6 +147,13 @@ class Roster:
         """By workspace, then by the platform's user id; also those that begin later."""
         self._verdicts: dict[Verdict, Verdict] = {}
         """The few that many share: without a word of anybody's own or an instant in them."""
+        self.turns = 0
+        """Rises whenever a team opens or closes, or has other hours."""
+        self._shifts: WeakValueDictionary[Hours, Shift] = WeakValueDictionary()
+        self._teams: dict[str, Shift] = {}
+        """Of the teams that have hours."""
+        self._teams_turn: datetime | None = None
+        """When the next of them opens or closes, as it stands in the heap."""
         self.before_due: Callable[[], None] = lambda: None
         """Asked before time has a consequence: a feed may have missed that time."""
 
@@ -212,6 +237,23 @@ class Roster:
         if old is None or old.as_of <= report.as_of:
             reports[report.source] = report
             self._judge(entry, entry.facts, now)
+
+    def set_hours(self, teams: Mapping[str, Hours], now: datetime) -> None:
+        """The hours of teams, by slug; others are always open. Looks at everybody."""
+        self.settle(now)
+        if teams == {slug: shift.hours for slug, shift in self._teams.items()}:
+            return
+        self._teams = {slug: self._shift(hours) for slug, hours in teams.items()}
+        self._turn(now)
+        self.settle(now)
+
+    def set_back(self, now: datetime) -> None:
+        """The clock was set back to `now`: who is off shift and which team is closed is judged anew."""
+        self._turn(now)
+        for entry in self._entries.values():
+            if entry.shift is not None:
+                self._queue(entry, now - TICK)
+        self.settle(now)
 
     def put_hint(
         self, workspace_id: str, external_id: str, kind: HintKind, hint: Hint | None, now: datetime
@@ -313,6 +355,8 @@ class Roster:
     ) -> tuple[list[Row], int]:
         """The best `limit` routable agents, the one to take first at first, and how many there are."""
         pool = self.pool(now, team, skills[0] if skills else None)
+        if self._closed(team):
+            return [], 0
         if len(skills) < 2:
             best = [self._row(self._entries[agent_id]) for agent_id in islice(pool.best(), limit)]
             return best, pool.routable
@@ -330,8 +374,55 @@ class Roster:
         """Every reason why the agent is not routable now. Raises KeyError for an unknown id."""
         self.settle(now)
         entry = self._entries[agent_id]
-        hinted = hinted_against(entry.hints, self.policy)
-        return why_not_routable(entry.agent, entry.verdict, entry.load, team, skills, hinted)
+        return why_not_routable(
+            entry.agent,
+            entry.verdict,
+            entry.load,
+            team,
+            skills,
+            hinted_against(entry.hints, self.policy),
+            on_shift=entry.shift is None or entry.shift.open,
+            closed=entry.group.closed if team is None else self._closed(team),
+        )
+
+    def open(self, now: datetime, team: str | None = None) -> bool:
+        """Whether the team's hours are open; of no team: whether anybody is in an open one, or in none."""
+        self.settle(now)
+        if team is not None:
+            return not self._closed(team)
+        return not self._groups or any(not group.closed for group in self._groups.values())
+
+    def hours(self, team: str) -> Hours | None:
+        """The team's; None: always open."""
+        shift = self._teams.get(team)
+        return None if shift is None else shift.hours
+
+    def opens_at(self, now: datetime, team: str | None = None) -> datetime | None:
+        """When a closed team opens; of no team: when the first of all does. None: never."""
+        self.settle(now)
+        shifts = [self._teams[team]] if team is not None else self._teams.values()
+        return min((shift.begins_at for shift in shifts if shift.begins_at is not None), default=None)
+
+    def next_expected(
+        self, now: datetime, team: str | None = None, skills: Sequence[str] = ()
+    ) -> datetime | None:
+        """When the team opens, where it is closed; else when the first of its agents with these skills is
+        expected, or the team opens after that. None: nobody knows."""
+        if not self.open(now, team):
+            return self.opens_at(now, team)
+        at = self.pool(now, team, skills[0] if skills else None).next_expected()
+        if len(skills) > 1:
+            wanted = set(skills)
+            found = [
+                entry.expected_at
+                for entry in self._entries.values()
+                if entry.expected_at is not None
+                and (team is None or team in entry.agent.teams)
+                and wanted.issubset(entry.agent.skills)
+            ]
+            at = min(found, default=None)
+        shift = self._teams.get(team or "")
+        return at if at is None or shift is None else shift.hours.opens_at(at)
 
     def on_feed(self, feed_id: str) -> list[str]:
         """Ids of the agents with an identity that is present in that workspace, each once."""
@@ -377,8 +468,13 @@ class Roster:
             at, agent_id = heapq.heappop(due)
             entry = self._entries.get(agent_id)
             if entry is None or entry.queued_at != at:
+                if agent_id == TEAMS and at == self._teams_turn:
+                    self._turn(at + TICK)
                 continue
             entry.queued_at = None
+            if entry.shift is not None or entry.at_work is entry.group.closed:
+                self._judge(entry, entry.facts, at + TICK)
+                continue
             real = deadline(entry.settled, self.feeds, self.policy)
             reports = self._loads.get(agent_id)
             if reports:
@@ -410,11 +506,24 @@ class Roster:
     def _row(self, entry: Entry) -> Row:
         code = entry.settled.intent.reason_code
         name = self.reasons.name(code) if code else ""
-        return Row(entry.agent, entry.settled, entry.verdict, entry.load, entry.load_known, name, entry.hints)
+        shift = entry.shift
+        return Row(
+            entry.agent,
+            entry.settled,
+            entry.verdict,
+            entry.load,
+            entry.load_known,
+            name,
+            entry.hints,
+            shift is None or shift.open,
+            None if shift is None else shift.begins_at,
+            entry.group.closed,
+        )
 
     def _add(self, agent: Agent, facts: Facts, now: datetime) -> None:
         group = self._group(agent)
         entry = self._entries[agent.id] = Entry(group.agent(agent), group, facts, facts)
+        entry.shift = self._shift_of(agent)
         group.members += 1
         self._name(agent)
         self._judge(entry, facts, now, shown=True)
@@ -459,6 +568,22 @@ class Roster:
             if load != entry.load or known is not entry.load_known:
                 shown = True
                 entry.load, entry.load_known = load, known
+        shift, at_work = entry.shift, not entry.group.closed
+        if shift is not None:
+            at_work = shift.at(now) and at_work
+            turns = shift.changes_at
+            if turns is not None and (at is None or turns <= at):
+                at = turns - TICK  # the last instant at which it is as it is
+        if at_work is not entry.at_work:
+            shown = True
+            entry.at_work = at_work
+        if shift is not None or settled.intent.until_at is not entry.expected_at:
+            expected = expected_at(settled.intent, shift)
+            if expected != entry.expected_at:
+                shown = True
+                entry.expected_at = expected
+                for pool in entry.group.pools:
+                    pool.expect(agent.id, expected)
         hints: tuple[Hint, ...] = ()
         if self._hints:
             hints, at = self._hinted(agent, verdict, now), _earlier(at, self._hints_change(agent, now))
@@ -469,7 +594,8 @@ class Roster:
         if not shown:
             return
         place = None
-        if verdict.reachable and load < agent.capacity and not (hints and hinted_against(hints, policy)):
+        free = verdict.reachable and at_work and not (hints and hinted_against(hints, policy))
+        if free and load < agent.capacity:
             place = load / agent.capacity if load else 0.0
         was = None if old is UNJUDGED else old.presence
         self._show(entry, was, verdict.presence, place)
@@ -520,6 +646,8 @@ class Roster:
                 for agent_id, other in self._entries.items()
                 if other.queued_at is not None
             ]
+            if self._teams_turn is not None:
+                self._due.append((self._teams_turn, TEAMS))
             heapq.heapify(self._due)
         else:
             heapq.heappush(self._due, (at, entry.agent.id))
@@ -530,6 +658,8 @@ class Roster:
         old_agent, entry.agent = entry.agent, group.agent(agent)
         self._unname(old_agent)
         self._name(agent)
+        if agent.hours != old_agent.hours:
+            entry.shift = self._shift_of(agent)
         if group is old:
             return
         entry.group = group
@@ -538,6 +668,7 @@ class Roster:
         for pool in group.pools:
             if pool not in old.pools:
                 pool.count(entry.verdict.presence, 1)
+                pool.expect(agent.id, entry.expected_at)
                 if entry.place is not None:
                     pool.move(agent.id, None, entry.place)
                     pool.stand_as_in(self._everybody, entry.place)
@@ -550,12 +681,49 @@ class Roster:
         pool.revision = self.revision
         pool.count(entry.verdict.presence, -1)
         pool.move(entry.agent.id, entry.place, None)
+        pool.expect(entry.agent.id, None)
+
+    def _shift(self, hours: Hours) -> Shift:
+        """The one that all with these hours share."""
+        return self._shifts.setdefault(hours, Shift(hours))
+
+    def _shift_of(self, agent: Agent) -> Shift | None:
+        return None if agent.hours is None else self._shift(agent.hours)
+
+    def _closed(self, team: str | None) -> bool:
+        shift = self._teams.get(team or "")
+        return shift is not None and not shift.open
+
+    def _turn(self, now: datetime) -> None:
+        """Teams have opened or closed, or have other hours. Looks at everybody, a few times a day."""
+        self.turns += 1
+        self.revision += 1
+        for shift in self._teams.values():
+            shift.at(now)
+        turns = [shift.changes_at for shift in self._teams.values() if shift.changes_at is not None]
+        self._teams_turn = min(turns) - TICK if turns else None
+        if self._teams_turn is not None:
+            heapq.heappush(self._due, (self._teams_turn, TEAMS))
+        turned = set()
+        for group in self._groups.values():
+            closed = self._all_closed(group.teams)
+            if closed is not group.closed:
+                group.closed = closed
+                turned.add(group)
+        if turned:
+            for entry in self._entries.values():
+                if entry.group in turned:
+                    self._queue(entry, now - TICK)
+
+    def _all_closed(self, teams: tuple[str, ...]) -> bool:
+        return bool(teams) and all(map(self._closed, teams))
 
     def _group(self, agent: Agent) -> Group:
         group = self._groups.get((agent.teams, agent.skills))
         if group is None:
             pools = tuple(self._pools.setdefault(key, Pool()) for key in _keys(agent))
             group = self._groups[agent.teams, agent.skills] = Group(agent.teams, agent.skills, pools)
+            group.closed = self._all_closed(agent.teams)
         return group
 
     def _left(self, group: Group, agent: Agent) -> None:

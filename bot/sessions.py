@@ -123,7 +123,7 @@ class Sessions:
         ):
             return None
         agent = roster.agent(agent_id)
-        after, changes = self._decide(facts, key, now, agent.zone if agent else None)
+        after, changes = self._decide(facts, key, now, agent)
         if changes or needs_storing(facts, after):
             return None
         roster.mark(agent_id, after, now)
@@ -143,7 +143,7 @@ class Sessions:
         def decide(facts: Facts, at: datetime) -> Decision:
             nonlocal reopened
             old = sessions.of(facts, key)
-            after, changes = self._decide(facts, key, at, agent.zone)
+            after, changes = self._decide(facts, key, at, agent)
             new = sessions.of(after, key)
             reopened = (
                 old is not None and new is not None and (old.state is DISCONNECTED or old.since != new.since)
@@ -169,8 +169,10 @@ class Sessions:
         await self._changes.one(agent.id, decide)
         return ended
 
-    def _decide(self, facts: Facts, key: str, at: datetime, zone: str | None) -> Decision:
-        return sessions.beat(facts, key, self._feed_id, self._roster.feeds, self._roster.policy, at, zone)
+    def _decide(self, facts: Facts, key: str, at: datetime, agent: Agent | None) -> Decision:
+        zone, hours = (agent.zone, agent.hours) if agent is not None else (None, None)
+        feeds, policy = self._roster.feeds, self._roster.policy
+        return sessions.beat(facts, key, self._feed_id, feeds, policy, at, zone, hours)
 
     def _session(self, facts: Facts, key: str, *, reopened: bool) -> Session:
         link = sessions.of(facts, key)

@@ -6,10 +6,11 @@ from typing import Any
 
 from bot.domain.agent import Agent, Identity, Role
 from storage import tables
+from storage.hours import hours_from, hours_kept
 from storage.sql import Record, micros
 
 ROLES = {role.value: role for role in Role}
-PROFILE = ("id", "name", "zone", "zone_by_hand", "role", "capacity", "removed", "organization_id")
+PROFILE = ("id", "name", "zone", "zone_by_hand", "role", "capacity", "removed", "hours", "organization_id")
 IDENTITY = (
     *("agent_id", "id", "workspace_id", "platform", "external_id"),
     *("name", "avatar_url", "is_admin", "present"),
@@ -46,7 +47,7 @@ def agent_from(
     externals: tuple[tuple[str, str], ...],
 ) -> Agent:
     """The agent with a profile in a record of `profile_columns`."""
-    agent_id, name, zone, zone_by_hand, role, capacity, removed, organization_id = profile
+    agent_id, name, zone, zone_by_hand, role, capacity, removed, hours, organization_id = profile
     return Agent(
         agent_id,
         intern(organization_id),
@@ -60,6 +61,7 @@ def agent_from(
         bool(removed),
         identities,
         externals,
+        hours_from(hours),
     )
 
 
@@ -71,5 +73,6 @@ def profile_values(agent: Agent, now: datetime) -> dict[str, Any]:
         "role": agent.role.value,
         "capacity": agent.capacity,
         "removed": agent.removed,
+        "hours": hours_kept(agent.hours),
         "updated_at": micros(now),
     }

@@ -51,7 +51,7 @@ ADD_AGENT = Statement(insert(tables.agent).values(named(tables.agent)))
 SAVE_AGENT = Statement(
     update(tables.agent)
     .where(tables.agent.c.id == bindparam("the_id"))
-    .values(named(tables.agent, *PROFILE[1:7], "updated_at"))
+    .values(named(tables.agent, *PROFILE[1:8], "updated_at"))
 )
 PUT_IDENTITY = Statement(insert(tables.identity).values(named(tables.identity)))
 SAVE_IDENTITY = Statement(

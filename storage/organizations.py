@@ -11,6 +11,7 @@ from sqlalchemy.types import Text
 from bot.domain.agent import Skill, Team, Workspace
 from bot.domain.ids import new_id
 from storage import tables
+from storage.hours import hours_from, hours_kept
 from storage.sql import Sql, Statement, micros, named, upsert
 
 _of_organization: Any = bindparam("organization_id")
@@ -139,7 +140,7 @@ OWNED: Mapping[str, tuple[Table, str]] = {
     "skill": (tables.agent_skill, "skill_slug"),
 }
 """By table, what is owned by slug: it moves with a slug that is changed."""
-TEAMS = Lists(tables.team, "slug", "name", "color", "aliases")
+TEAMS = Lists(tables.team, "slug", "name", "color", "aliases", "hours")
 SKILLS = Lists(tables.skill, "slug", "name", "aliases")
 
 
@@ -149,6 +150,10 @@ def _json(aliases: Sequence[str]) -> str | None:
 
 def _aliases(kept: str | None) -> tuple[str, ...]:
     return msgspec.json.decode(kept, type=tuple[str, ...]) if kept else ()
+
+
+def _team_row(team: Team) -> tuple[str | None, ...]:
+    return team.slug, team.name, team.color, _json(team.aliases), hours_kept(team.hours)
 
 
 class OrganizationRows:
@@ -200,7 +205,10 @@ class OrganizationRows:
     def teams(self, organization_id: str) -> Sequence[Team]:
         """The living ones, in the order of the configuration."""
         found = self._sql.all(TEAMS.living, organization_id=organization_id)
-        return [Team(slug, name, color, _aliases(kept)) for slug, name, color, kept in found]
+        return [
+            Team(slug, name, color, _aliases(aliases), hours_from(hours))
+            for slug, name, color, aliases, hours in found
+        ]
 
     def skills(self, organization_id: str) -> Sequence[Skill]:
         """The living ones, in the order of the configuration."""
@@ -209,8 +217,7 @@ class OrganizationRows:
 
     def save_teams(self, organization_id: str, teams: Sequence[Team], now: datetime) -> None:
         """These are the teams: others are archived, their history stays."""
-        rows = [(team.slug, team.name, team.color, _json(team.aliases)) for team in teams]
-        TEAMS.save(self._sql, organization_id, rows, now)
+        TEAMS.save(self._sql, organization_id, [_team_row(team) for team in teams], now)
 
     def save_skills(self, organization_id: str, skills: Sequence[Skill], now: datetime) -> None:
         """These are the skills: others are archived."""
@@ -219,8 +226,7 @@ class OrganizationRows:
 
     def save_team(self, organization_id: str, team: Team, now: datetime) -> None:
         """One team, new (then the last of the list) or by its slug as it now is; no other is touched."""
-        row = (team.slug, team.name, team.color, _json(team.aliases))
-        TEAMS.save_one(self._sql, organization_id, row, now)
+        TEAMS.save_one(self._sql, organization_id, _team_row(team), now)
 
     def save_skill(self, organization_id: str, skill: Skill, now: datetime) -> None:
         """One skill, as `save_team`."""

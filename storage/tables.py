@@ -84,6 +84,8 @@ class Team(Row, table=True):
     archived_at: int | None = Field(sa_type=BigInteger)
     aliases: str | None = Field(default=None, sa_type=Text)
     """A JSON list of the slugs it had before."""
+    hours: str | None = Field(default=None, sa_type=Text)
+    """JSON."""
 
 
 class Skill(Row, table=True):
@@ -110,6 +112,8 @@ class Agent(Row, table=True):
     updated_at: int = Field(sa_type=BigInteger)
     merged_into: str | None = Field(default=None, sa_type=Text)
     """The agent who goes on for them; their history stays their own."""
+    hours: str | None = Field(default=None, sa_type=Text)
+    """JSON."""
 
 
 class Identity(Row, table=True):

@@ -66,6 +66,7 @@ def test_as_it_is_it_changes_nothing() -> None:
 def test_a_value_that_has_a_default_is_shown_with_it() -> None:
     """Whoever takes a # away changes nothing yet."""
     examples = {"organization.leads", "discord.names", "slack.names", "summary.zone"}
+    examples |= {"team.hours", "team.zone", "team.days_off"}
     no_default = {"discord.token", "slack.bot_token", "slack.app_token", "slack.signing_secret", "platforms"}
     table = tomllib.loads(uncommented())
     shown, plain = read_table(Config, table), read_table(Config, {})

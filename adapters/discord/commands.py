@@ -20,7 +20,12 @@ LONGEST_TEXT = 500
 LARGEST_NUMBER = 1_000_000
 """Whether a number makes sense, the core says, in a sentence."""
 SUGGESTED = frozenset([Kind.TEAM, Kind.SKILL, Kind.NEW_SKILL, Kind.ZONE, Kind.REASON])
-GROUP_HELP = {"presence team": "The teams, and who is in them", "presence skill": "Skills, and who has them"}
+GROUP_HELP = {
+    "presence team": "The teams, and who is in them",
+    "presence hours": "Working hours",
+    "presence dayoff": "Days off",
+    "presence skill": "Skills, and who has them",
+}
 MOST_BELOW = 25
 
 Payload = dict[str, Any]

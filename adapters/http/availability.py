@@ -1,6 +1,7 @@
 """`GET /v1/availability`, the hot route: bytes from memory, made anew only when the answer has changed.
 
-The bytes of one question are kept until its pool's revision, a feed or a trouble changes. Each call
+The bytes of one question are kept until its pool's revision, a team's being open, a feed or a trouble
+changes. Each call
 settles the roster to `now` first, so that the answer never waits for a tick, and puts `as_of` in.
 """
 
@@ -78,6 +79,7 @@ class AvailabilityRoute:
             list(core.roster.feeds.values()),
             list(core.troubles.values()),
             len(core.workspaces),
+            core.roster.turns,
         )
         if seen != question.seen:
             question.built = encode(compose(core, question, now))
@@ -146,6 +148,8 @@ def compose(core: Rollcall, question: Question, now: datetime) -> Availability:
     return Availability(
         team,
         skills,
+        core.roster.open(now, team),
+        core.roster.next_expected(now, team, skills),
         routable,
         counts,
         tuple(routable_agent(row, sight) for row in rows),

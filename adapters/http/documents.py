@@ -26,6 +26,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.AWAY: "Away, by their own word, a lead's or a rule's.",
     Reason.CONNECTION_LOST: "The connection was lost just now; whether they come back is not known yet.",
     Reason.UNCONFIRMED: "The platform can't be seen just now, so that they are there can't be confirmed.",
+    Reason.OFF_SHIFT: "Off shift: outside their own hours, or it is their day off.",
+    Reason.TEAM_CLOSED: "The team is closed at this hour; without a team: all the teams they are in are.",
     Reason.NOT_IN_TEAM: "Not in that team.",
     Reason.SKILL_MISSING: "Without one of those skills.",
     Reason.AT_CAPACITY: "Holding as many units as they can take.",
@@ -34,6 +36,17 @@ REASONS: Mapping[Reason, str] = {
 }
 Sight = frozenset[str]
 """The teams that whoever asks sees, by their slugs of now."""
+Open = Annotated[
+    bool,
+    Meta(description="Within the team's hours. Without a team: somebody is in an open team, or in none."),
+]
+NextExpected = Annotated[
+    datetime | None,
+    Meta(
+        description="When a closed team opens; else when the first who is away with a time, or whose shift "
+        "is to begin, is expected in the team's hours. Null: nobody knows."
+    ),
+]
 Units = Annotated[int, Meta(ge=0, description="Units of work.")]
 ReasonCode = Annotated[
     str | None, Meta(description="What an away is for, by the organization's code; null: none.")
@@ -95,6 +108,8 @@ class Availability(Struct, frozen=True):
 
     team: str | None
     skills: tuple[str, ...]
+    open: Open
+    next_expected_at: NextExpected
     routable: Annotated[int, Meta(ge=0, description="Agents who may be offered new work now, in all.")]
     counts: Counts
     agents: Annotated[
@@ -137,6 +152,10 @@ class AgentBody(Struct, frozen=True):
     confirmed: Annotated[bool, Meta(description="False: the platforms have not been seen for too long.")]
     unconfirmed_since: datetime | None
     routable: bool
+    on_shift: Annotated[bool, Meta(description="Within the agent's own hours; true where there are none.")]
+    next_shift_at: Annotated[
+        datetime | None, Meta(description="When their next shift begins; null: no hours of their own.")
+    ]
     load: Units
     load_known: bool
     capacity: int
@@ -200,11 +219,24 @@ class LoadDocument(Struct, frozen=True):
 
 
 class TeamBody(Struct, frozen=True):
-    """A team or a skill, and how it stands."""
+    """A team, and how it stands."""
 
     slug: str
     name: str
-    color: Annotated[str | None, Meta(description="`#2f855a`, or empty; null: skills have none.")]
+    color: Annotated[str, Meta(description="`#2f855a`, or empty.")]
+    aliases: Annotated[tuple[str, ...], Meta(description="Slugs it had before; they go on to work.")]
+    revision: Annotated[str, Meta(description="Goes into `If-Match`, in quotes.")]
+    open: Open
+    next_expected_at: NextExpected
+    routable: int
+    counts: Counts
+
+
+class SkillBody(Struct, frozen=True):
+    """A skill, and how those who have it stand."""
+
+    slug: str
+    name: str
     aliases: Annotated[tuple[str, ...], Meta(description="Slugs it had before; they go on to work.")]
     revision: Annotated[str, Meta(description="Goes into `If-Match`, in quotes.")]
     routable: int
@@ -221,7 +253,7 @@ class Teams(Struct, frozen=True):
 class Skills(Struct, frozen=True):
     """All skills."""
 
-    skills: tuple[TeamBody, ...]
+    skills: tuple[SkillBody, ...]
     next_cursor: Annotated[str | None, Meta(description="Give it as `cursor` for the next page; null: none.")]
 
 
@@ -320,6 +352,8 @@ def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason], sight: Sight
         verdict.confirmed,
         verdict.unconfirmed_since,
         not reasons,
+        row.on_shift,
+        row.next_shift_at,
         row.load,
         row.load_known,
         agent.capacity,

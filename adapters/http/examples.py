@@ -4,7 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.http import audit_documents, key_documents, presence_documents, resource_documents
+from adapters.http import (
+    audit_documents,
+    hours_documents,
+    key_documents,
+    presence_documents,
+    resource_documents,
+)
 from adapters.http.documents import (
     AgentBody,
     AgentPage,
@@ -13,6 +19,7 @@ from adapters.http.documents import (
     EventPage,
     ExternalIds,
     LoadDocument,
+    SkillBody,
     Skills,
     TeamBody,
     Teams,
@@ -35,6 +42,8 @@ _ONE: dict[str, Any] = {
     "confirmed": True,
     "unconfirmed_since": None,
     "routable": True,
+    "on_shift": True,
+    "next_shift_at": "2026-11-03T08:00:00Z",
     "load": 1,
     "load_known": True,
     "capacity": 3,
@@ -65,13 +74,9 @@ _ONE: dict[str, Any] = {
 }
 
 
-def _listed(slug: str, name: str, color: str | None) -> dict[str, Any]:
-    return {
-        **{key: value for key, value in resource_documents.EXAMPLES[TeamBody].items() if key != "as_of"},
-        "slug": slug,
-        "name": name,
-        "color": color,
-    }
+def _listed(kind: type, slug: str, name: str) -> dict[str, Any]:
+    example = resource_documents.EXAMPLES[kind]
+    return {**{key: value for key, value in example.items() if key != "as_of"}, "slug": slug, "name": name}
 
 
 _EVENT: dict[str, Any] = {
@@ -95,6 +100,8 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "as_of": _AT,
         "team": "support",
         "skills": ["french"],
+        "open": True,
+        "next_expected_at": "2026-11-02T09:30:00Z",
         "routable": 1,
         "counts": _COUNTS,
         "agents": [
@@ -153,16 +160,19 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     Teams: {
         "as_of": _AT,
-        "teams": [_listed("support", "Support", "")],
+        "teams": [
+            _listed(TeamBody, "support", "Support"),
+        ],
         "next_cursor": None,
     },
     **presence_documents.EXAMPLES,
     **resource_documents.EXAMPLES,
     **key_documents.EXAMPLES,
     **audit_documents.EXAMPLES,
+    **hours_documents.EXAMPLES,
     Skills: {
         "as_of": _AT,
-        "skills": [_listed("french", "French", None)],
+        "skills": [_listed(SkillBody, "french", "French")],
         "next_cursor": None,
     },
 }

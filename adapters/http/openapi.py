@@ -8,7 +8,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from adapters.http import audit_documents, key_documents, presence_documents, resource_documents
+from adapters.http import (
+    audit_documents,
+    hours_documents,
+    key_documents,
+    presence_documents,
+    resource_documents,
+)
 from adapters.http.availability import DEFAULT_LIMIT, MOST_AGENTS
 from adapters.http.availability import PATH as AVAILABILITY
 from adapters.http.documents import (
@@ -42,6 +48,7 @@ DOCUMENTS = (
     *resource_documents.DOCUMENTS,
     *key_documents.DOCUMENTS,
     *audit_documents.DOCUMENTS,
+    *hours_documents.DOCUMENTS,
 )
 VERSION = "1"
 REFERENCE = "#/components/schemas/{name}"

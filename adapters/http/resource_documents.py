@@ -8,7 +8,7 @@ from fastapi import Header, Path
 from msgspec import Meta, Struct
 from pydantic import AfterValidator, Field, StrictInt, StrictStr
 
-from adapters.http.documents import IdentityBody, Sight, TeamBody, identities_of, of_teams
+from adapters.http.documents import IdentityBody, Sight, SkillBody, TeamBody, identities_of, of_teams
 from adapters.http.parameters import Body
 from adapters.http.problems import bad_value
 from bot.config.values import known_zone
@@ -192,7 +192,7 @@ class TeamRecord(Struct, frozen=True):
     revision: Annotated[str, Meta(description="Goes into `If-Match`, in quotes.")]
 
 
-DOCUMENTS = (AgentRecord, RemovedAgent, TeamRecord, TeamBody)
+DOCUMENTS = (AgentRecord, RemovedAgent, TeamRecord, TeamBody, SkillBody)
 
 
 def agent_record(core: Rollcall, agent: Agent, sight: Sight | None) -> AgentRecord:
@@ -285,6 +285,17 @@ EXAMPLES: dict[type, dict[str, Any]] = {
         "color": "",
         "aliases": [],
         "revision": "2f9c1d2e3a4b5c6d",
+        "open": True,
+        "next_expected_at": "2026-11-02T09:30:00Z",
+        "routable": 1,
+        "counts": {"available": 2, "away": 1, "offline": 4},
+    },
+    SkillBody: {
+        "as_of": _AT,
+        "slug": "french",
+        "name": "French",
+        "aliases": [],
+        "revision": "3f9c1d2e3a4b5c6d",
         "routable": 1,
         "counts": {"available": 2, "away": 1, "offline": 4},
     },

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from adapters.http import resource_documents as documents
 from adapters.http.again import Posting, created, once
-from adapters.http.documents import ExternalIds, Sight, TeamBody, counts_within
+from adapters.http.documents import ExternalIds, SkillBody, TeamBody, counts_within
 from adapters.http.exchange import Asked
 from adapters.http.parameters import AgentName
 from adapters.http.problems import Problem, bad_value
@@ -74,7 +74,7 @@ class ResourceRoutes:
         route("POST", TEAMS, self.add_team, one, admin, "Make a team", documents.ADD_TEAM)
         route("PATCH", TEAM, self.change_team, one, admin, "Change a team", documents.CHANGE_TEAM)
         route("DELETE", TEAM, self.end_team, one, admin, "Archive a team")
-        route("GET", SKILL, self.skill, TeamBody, "read", "One skill, with its numbers")
+        route("GET", SKILL, self.skill, SkillBody, "read", "One skill, with its numbers")
         route("POST", SKILLS, self.add_skill, one, admin, "Make a skill", documents.ADD_SKILL)
         route("PATCH", SKILL, self.change_skill, one, admin, "Change a skill", documents.CHANGE_SKILL)
         route("DELETE", SKILL, self.end_skill, one, admin, "Archive a skill")
@@ -222,23 +222,45 @@ class ResourceRoutes:
                 return one
         raise NotFound(f"There is no such {kind}. GET /v1/{kind}s lists them all.")
 
-    def body(self, one: Team | Skill, asked: Asked) -> TeamBody:
-        """One of them with its numbers, counted over whom the key sees."""
-        within: Sight | None = sight_of(self._core, asked.key)
-        team, skill = (one.slug, None) if isinstance(one, Team) else (None, one.slug)
-        routable, counts = counts_within(self._core, asked.now, team, skill, within)
-        color = one.color if isinstance(one, Team) else None
-        return TeamBody(one.slug, one.name, color, one.aliases, revision_of(one), routable, counts)
+    def team_body(self, team: teams.Listed, asked: Asked) -> TeamBody:
+        """A team with its numbers."""
+        assert isinstance(team, Team)
+        core, now = self._core, asked.now
+        routable, counts = counts_within(core, now, team.slug, None, sight_of(core, asked.key))
+        return TeamBody(
+            team.slug,
+            team.name,
+            team.color,
+            team.aliases,
+            revision_of(team),
+            core.roster.open(now, team.slug),
+            core.roster.next_expected(now, team.slug),
+            routable,
+            counts,
+        )
+
+    def skill_body(self, skill: teams.Listed, asked: Asked) -> SkillBody:
+        """A skill with its numbers, counted over whom the key sees."""
+        assert isinstance(skill, Skill)
+        core = self._core
+        routable, counts = counts_within(core, asked.now, None, skill.slug, sight_of(core, asked.key))
+        return SkillBody(skill.slug, skill.name, skill.aliases, revision_of(skill), routable, counts)
+
+    def team_of(self, asked: Asked, typed: str) -> Team:
+        """The team of a slug that it has or had. Raises NotFound."""
+        found = self._listed(asked, "team", typed)
+        assert isinstance(found, Team)
+        return found
 
     async def team(self, request: Request, team: TeamSlug) -> Response:
         """Also by a slug that it had before."""
         asked: Asked = request.scope["rollcall"]
-        return answered(self.body(self._listed(asked, "team", team), asked), asked)
+        return answered(self.team_body(self.team_of(asked, team), asked), asked)
 
     async def skill(self, request: Request, skill: SkillSlug) -> Response:
         """Also by a slug that it had before."""
         asked: Asked = request.scope["rollcall"]
-        return answered(self.body(self._listed(asked, "skill", skill), asked), asked)
+        return answered(self.skill_body(self._listed(asked, "skill", skill), asked), asked)
 
     async def add_team(
         self, request: Request, body: NewTeam, idempotency_key: IdempotencyKey = None

@@ -1,6 +1,6 @@
 """The routes that are not hot, in FastAPI: agents, load, external ids, teams, skills."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from heapq import nsmallest
@@ -24,11 +24,11 @@ from adapters.http.documents import (
     LoadDocument,
     ReasonBody,
     Skills,
-    TeamBody,
     Teams,
     agent_body,
 )
 from adapters.http.exchange import Asked
+from adapters.http.hours_routes import HoursRoutes
 from adapters.http.key_routes import KeyRoutes
 from adapters.http.openapi import EXTERNAL_ID, LOAD, described
 from adapters.http.parameters import (
@@ -56,7 +56,7 @@ from bot.domain.agent import Agent, slug_among
 from bot.domain.errors import NotFound, RollcallError
 from bot.ports import Load
 from bot.roster import Row
-from bot.service.teams import Kind
+from bot.service.teams import Kind, Listed
 
 AHEAD = timedelta(seconds=60)
 """How far a reporter's clock may be ahead of ours."""
@@ -73,6 +73,7 @@ class Routes:
             self.app.add_exception_handler(kind, handled)
         self.presence = PresenceRoutes(core, self._find)
         self._resources = ResourceRoutes(core, self._find)
+        self._hours = HoursRoutes(core, self._find, self._resources.team_of)
         self._keys = KeyRoutes(core, access)
         self._add()
         self._openapi: bytes | None = None
@@ -119,7 +120,7 @@ class Routes:
         get("/v1/skills", self.skills, Skills, "read", "All skills, with their numbers")
 
         audit = AuditRoutes(self._core, self._find)
-        for routes in (self.presence, self._resources, self._keys, audit):
+        for routes in (self.presence, self._resources, self._hours, self._keys, audit):
             routes.add(self._route)
 
     def _route(
@@ -271,18 +272,24 @@ class Routes:
     # --- teams and skills ---
 
     async def teams(self, request: Request, limit: PageSize = 200, cursor: Cursor = None) -> Response:
-        """Each with how many are routable, available, away and offline."""
-        return answered(Teams(*self._listed(request, "team", limit, cursor)), request.scope["rollcall"])
+        """Each with whether it is open, when the next of it is expected, and how many are routable,
+        available, away and offline."""
+        asked: Asked = request.scope["rollcall"]
+        page, more = self._listed(asked, "team", limit, cursor)
+        bodies = tuple(self._resources.team_body(one, asked) for one in page)
+        return answered(Teams(bodies, more), asked)
 
     async def skills(self, request: Request, limit: PageSize = 200, cursor: Cursor = None) -> Response:
         """Each with how many are routable, available, away and offline."""
-        return answered(Skills(*self._listed(request, "skill", limit, cursor)), request.scope["rollcall"])
+        asked: Asked = request.scope["rollcall"]
+        page, more = self._listed(asked, "skill", limit, cursor)
+        bodies = tuple(self._resources.skill_body(one, asked) for one in page)
+        return answered(Skills(bodies, more), asked)
 
     def _listed(
-        self, request: Request, kind: Kind, limit: int, cursor: str | None
-    ) -> tuple[tuple[TeamBody, ...], str | None]:
+        self, asked: Asked, kind: Kind, limit: int, cursor: str | None
+    ) -> tuple[Sequence[Listed], str | None]:
         """A page, in the order of the list, and the next one's cursor."""
-        asked: Asked = request.scope["rollcall"]
         there = self._resources.listed(asked, kind)
         start = 0
         if cursor is not None:
@@ -292,8 +299,7 @@ class Routes:
                 raise bad_value("cursor", rule, "", "query")
             start = next(number for number, one in enumerate(there, 1) if one.slug == before)
         page = there[start : start + limit]
-        more = cursor_for(page[-1].slug) if len(there) > start + limit else None
-        return tuple(self._resources.body(one, asked) for one in page), more
+        return page, cursor_for(page[-1].slug) if len(there) > start + limit else None
 
 
 def _counts(as_of: datetime, seconds: int) -> tuple[datetime, datetime]:

@@ -53,6 +53,8 @@ def load_config(
     if program is not None:
         _share(table, program)
     _read_secret_files(table, path.parent if path else Path())
+    if path is not None:
+        _find_holidays(table, path.parent)
     config = read_table(Config, table)
     return config if path is None else config.read_from(str(path))
 
@@ -162,6 +164,15 @@ def _read_secret_files(table: dict[str, Any], beside: Path) -> None:
                 raise ConfigError(f"{name}.{key}: {file} can't be read: {type(problem).__name__}.") from None
     if empty:
         raise ConfigError("\n".join(empty))
+
+
+def _find_holidays(table: dict[str, Any], beside: Path) -> None:
+    """A team's file of holidays stands beside the configuration."""
+    teams = table.get("team")
+    for team in teams if isinstance(teams, list) else ():
+        file = team.get("holidays") if isinstance(team, dict) else None
+        if file and isinstance(file, str):
+            team["holidays"] = str(beside / file)
 
 
 def _told(problems: ValidationError, model: type[Table], name: str) -> list[str]:

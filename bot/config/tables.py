@@ -12,6 +12,7 @@ from bot.config.values import (
     SLACK_RESERVED,
     CommandNames,
     Day,
+    DayOffText,
     Duration,
     IdentityName,
     Name,
@@ -20,6 +21,7 @@ from bot.config.values import (
     Secret,
     Slug,
     TimeOfDay,
+    Week,
     Zone,
     refuse_twins,
 )
@@ -198,6 +200,13 @@ class TeamTable(Table):
     everyone: bool = False
     """All join it when this is switched on, new agents when they are enrolled."""
     members: tuple[IdentityName, ...] = ()
+    hours: Week = ""
+    """When the team works; empty: always."""
+    zone: Zone | None = Field(default=None, examples=["Europe/Berlin"])
+    """In which the hours and days off are meant; the organization's, if left out."""
+    days_off: tuple[DayOffText, ...] = ()
+    holidays: str = Field(default="", examples=["holidays.ics"])
+    """A file in iCalendar's format, beside the configuration."""
 
 
 class SkillTable(Table):

@@ -8,6 +8,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from bot.domain.errors import BadInput
+from bot.domain.hours_text import EXAMPLE as HOURS_EXAMPLE
+from bot.domain.hours_text import YEAR_EXAMPLE, days_text, read_days, read_weekly, weekly_text
+
 _DURATION = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?", re.ASCII)
 
 
@@ -62,6 +66,20 @@ def _zone(value: str) -> str:
     return value
 
 
+def _week(value: str) -> str:
+    try:
+        return weekly_text(read_weekly(value)) if value.strip() else ""
+    except BadInput:
+        raise ValueError(f'write days and, behind them, their times, such as "{HOURS_EXAMPLE}"') from None
+
+
+def _day_off(value: str) -> str:
+    try:
+        return days_text(read_days(value, None))
+    except BadInput:
+        raise ValueError(f'write one date or two, and a label if wanted, such as "{YEAR_EXAMPLE}"') from None
+
+
 def _identity(value: str) -> str:
     if not re.fullmatch(r"[a-z]+:[^:\s]+:[^:\s]+", value):
         raise ValueError("write platform:workspace:person, such as slack:T012AB3CD:U012AB3CD")
@@ -103,6 +121,9 @@ SLACK_NAMES: Mapping[str, str] = {**DISCORD_NAMES, "away": "brb", "who": "whosin
 Secret = Annotated[SecretStr, AfterValidator(_secret), Field(examples=["…"])]
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 Zone = Annotated[str, AfterValidator(_zone), Field(examples=["Europe/Berlin"])]
+Week = Annotated[str, AfterValidator(_week), Field(examples=[HOURS_EXAMPLE])]
+"""Working hours, as `bot.domain.hours_text` reads and writes them."""
+DayOffText = Annotated[str, AfterValidator(_day_off), Field(examples=[YEAR_EXAMPLE])]
 IdentityName = Annotated[str, AfterValidator(_identity), Field(examples=["slack:T012AB3CD:U012AB3CD"])]
 Slug = Annotated[str, AfterValidator(_slug), Field(examples=["billing-eu"])]
 Name = Annotated[

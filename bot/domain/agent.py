@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from bot.domain.hours import Hours
+
 
 class Role(StrEnum):
     """What an agent may do beyond their own presence."""
@@ -60,6 +62,8 @@ class Agent(Struct, frozen=True, gc=False):
     identities: tuple[Identity, ...] = ()
     externals: tuple[tuple[str, str], ...] = ()
     """(system, external id): how help desks name the agent."""
+    hours: Hours | None = None
+    """Their own; None: always."""
 
 
 class Team(Struct, frozen=True):
@@ -70,6 +74,8 @@ class Team(Struct, frozen=True):
     color: str = ""
     aliases: tuple[str, ...] = ()
     """Slugs it had before: they go on to work."""
+    hours: Hours | None = None
+    """None: always open."""
 
 
 class Skill(Struct, frozen=True):

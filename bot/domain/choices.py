@@ -10,21 +10,45 @@ from msgspec.structs import replace
 
 from bot.domain.errors import ReasonNeeded, SignedOff
 from bot.domain.facts import CheckIn, Choice, Facts, Intent, LinkState, Policy, SlackAway
+from bot.domain.hours import Hours
 from bot.domain.presence import Feeds, judge
 from bot.domain.transition import Step, enter, reviewed, settle
 
 
-def act(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None) -> Step:
+def act(
+    facts: Facts,
+    feeds: Feeds,
+    policy: Policy,
+    now: datetime,
+    zone: str | None,
+    hours: Hours | None = None,
+) -> Step:
     """The agent did something in Rollcall: a live check-in is renewed, a weak away starts again."""
     facts, settled = settle(facts, feeds, policy, now)
-    facts, came = reviewed(_acted(facts, policy, now), feeds, policy, now, zone)
+    facts, came = reviewed(_acted(facts, policy, now, hours), feeds, policy, now, zone, hours=hours)
     return facts, (*settled, *came)
 
 
-def _acted(facts: Facts, policy: Policy, now: datetime) -> Facts:
+def _trusted_until(policy: Policy, now: datetime, hours: Hours | None) -> datetime:
+    """Rule 4: for how long the agent's word is enough, the end of their hours included."""
+    end = None if hours is None else hours.ends_at(now, policy.restore_within, policy.check_in)
+    return now + policy.check_in if end is None else end
+
+
+def _opened(identity_id: str, policy: Policy, now: datetime, hours: Hours | None) -> CheckIn:
+    """A check-in. Whoever says so shortly before their hours end means to go on."""
+    until_at = _trusted_until(policy, now, hours)
+    if until_at - now <= policy.check_in_word:
+        until_at = now + policy.check_in
+    return CheckIn(identity_id, at=now, until_at=until_at)
+
+
+def _acted(facts: Facts, policy: Policy, now: datetime, hours: Hours | None) -> Facts:
     check_in = facts.check_in
     if check_in is not None and now <= check_in.until_at:
-        check_in = replace(check_in, until_at=max(check_in.until_at, now + policy.check_in), warned=False)
+        until_at = _trusted_until(policy, now, hours)
+        if until_at > check_in.until_at:
+            check_in = replace(check_in, until_at=until_at, warned=False)
     links = tuple(
         replace(link, state=LinkState.IDLE, since=now)
         if link.weak and link.state is LinkState.DISCONNECTED and policy.slack_away is SlackAway.WEAK
@@ -48,19 +72,20 @@ def choose_available(
     by: str = "agent",
     note: str = "",
     identity_id: str | None = None,
+    hours: Hours | None = None,
 ) -> Step:
     """Available from now on. By the agent's own word (`identity_id`: where they said it) it opens a
-    check-in; by somebody else's it does not make them connected.
+    check-in, until their `hours` end; by somebody else's it does not make them connected.
 
     Raises SignedOff when somebody else says so of a signed-off agent (rule 9).
     """
     facts, settled = settle(facts, feeds, policy, now)
     if by == "agent":
-        facts = _acted(facts, policy, now)
+        facts = _acted(facts, policy, now, hours)
     elif facts.intent.choice is Choice.OFF:
         raise SignedOff("They signed off, so they stay Offline until they type `/available` themselves.")
     if by == "agent" and identity_id is not None:
-        facts = replace(facts, check_in=CheckIn(identity_id, at=now, until_at=now + policy.check_in))
+        facts = replace(facts, check_in=_opened(identity_id, policy, now, hours))
     intent = Intent(Choice.AVAILABLE, set_at=now, by=by, reason=note)
     facts, moved = _choose(facts, intent, feeds, policy, now)
     return facts, (*settled, *moved)
@@ -76,6 +101,7 @@ def choose_away(
     reason: str = "",
     reason_code: str = "",
     until_at: datetime | None = None,
+    hours: Hours | None = None,
 ) -> Step:
     """Away from now on, or until an instant, after which the newest untimed intent comes back.
 
@@ -91,7 +117,7 @@ def choose_away(
     if policy.require_reason and not (reason_code or reason.strip()):
         raise ReasonNeeded("Your team asks for a reason with every Away.", field="reason")
     if by == "agent":
-        facts = _acted(facts, policy, now)
+        facts = _acted(facts, policy, now, hours)
     base = None
     if until_at is not None:
         base = old if old.until_at is None else old.base
@@ -104,7 +130,7 @@ def sign_off(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, *, by: s
     """Offline until the agent's own next `/available`, whatever the platforms say (rule 9)."""
     facts, settled = settle(facts, feeds, policy, now)
     if by == "agent":
-        facts = _acted(facts, policy, now)
+        facts = _acted(facts, policy, now, None)
     facts = replace(facts, check_in=None)
     facts, moved = _choose(facts, Intent(Choice.OFF, set_at=now, by=by), feeds, policy, now)
     return facts, (*settled, *moved)

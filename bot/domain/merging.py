@@ -172,7 +172,7 @@ def _given_back(facts: Facts, own: Own, now: datetime) -> Facts:
 
 def unite(agent: Agent, other: Agent) -> tuple[Agent, tuple[str, ...]]:
     """`agent` with all that `other` has; and the systems in which both had an id, where `agent` keeps
-    its own. Capacity, role and name stay; a zone set by hand wins over one that was not."""
+    its own. Capacity, role, name and hours stay; a zone set by hand wins over one that was not."""
     systems = {system for system, _ in agent.externals}
     clashes = tuple(dict.fromkeys(system for system, _ in other.externals if system in systems))
     by_hand = not agent.zone_by_hand and other.zone_by_hand
@@ -183,6 +183,7 @@ def unite(agent: Agent, other: Agent) -> tuple[Agent, tuple[str, ...]]:
             zone_by_hand=agent.zone_by_hand or other.zone_by_hand,
             teams=tuple(dict.fromkeys((*agent.teams, *other.teams))),
             skills=tuple(dict.fromkeys((*agent.skills, *other.skills))),
+            hours=agent.hours or other.hours,
             identities=(*agent.identities, *other.identities),
             externals=tuple(
                 sorted((*agent.externals, *(pair for pair in other.externals if pair[0] not in systems)))

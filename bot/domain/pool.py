@@ -1,6 +1,8 @@
 """A pool: the agents of one team or skill, counted, and in the order in which they are given work."""
 
+import heapq
 from collections.abc import Iterator
+from datetime import datetime
 
 from bot.domain.facts import Presence
 
@@ -16,7 +18,17 @@ class Pool:
     first. Buckets are few, so the order over all of them is a sort of their ratios.
     """
 
-    __slots__ = ("_spare", "available", "away", "buckets", "offline", "revision", "routable")
+    __slots__ = (
+        "_coming",
+        "_expected",
+        "_spare",
+        "available",
+        "away",
+        "buckets",
+        "offline",
+        "revision",
+        "routable",
+    )
 
     def __init__(self) -> None:
         self.buckets: dict[float, dict[str, None]] = {}
@@ -25,6 +37,9 @@ class Pool:
         """Another, higher one with every change of an answer about this pool; 0: never had anybody."""
         self._spare = GAPS
         """How many more may leave before the gaps they leave are closed."""
+        self._expected: dict[str, datetime] = {}
+        self._coming: list[tuple[datetime, str]] = []
+        """A heap of these, some of them out of date."""
 
     def move(self, agent_id: str, before: float | None, after: float | None) -> None:
         """From one load ratio to the end of another's bucket; None: not routable."""
@@ -60,6 +75,25 @@ class Pool:
         """Routable agents, the one to take first at first."""
         for ratio in sorted(self.buckets):
             yield from self.buckets[ratio]
+
+    def expect(self, agent_id: str, at: datetime | None) -> None:
+        """When that agent is expected; None: nobody knows."""
+        if at is None:
+            self._expected.pop(agent_id, None)
+            return
+        self._expected[agent_id] = at
+        if len(self._coming) > 2 * len(self._expected) + GAPS:
+            self._coming = [(when, one) for one, when in self._expected.items()]
+            heapq.heapify(self._coming)
+        else:
+            heapq.heappush(self._coming, (at, agent_id))
+
+    def next_expected(self) -> datetime | None:
+        """When the first of them is expected; None: nobody knows."""
+        coming, expected = self._coming, self._expected
+        while coming and expected.get(coming[0][1]) != coming[0][0]:
+            heapq.heappop(coming)
+        return coming[0][0] if coming else None
 
     def count(self, presence: Presence, by: int) -> None:
         """One agent more (1) or less (-1) of a presence."""

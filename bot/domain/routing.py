@@ -1,6 +1,7 @@
 """Routable: an allow-list that says no with every reason.
 
-In team, with the skills, Available on evidence good enough for new work, and load below capacity.
+In team, with the skills, Available on evidence good enough for new work, in the hours of the team and in
+their own, and load below capacity.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,6 +22,10 @@ class Reason(StrEnum):
     """Within the grace of a disconnect, or Slack's away for longer than it proves nothing."""
     UNCONFIRMED = "unconfirmed"
     """We are blind, and have been for longer than what was seen last is trusted."""
+    OFF_SHIFT = "off_shift"
+    """Outside their own hours, or it is their day off."""
+    TEAM_CLOSED = "team_closed"
+    """Outside the team's hours; where no team is asked for, outside those of every team they are in."""
     NOT_IN_TEAM = "not_in_team"
     SKILL_MISSING = "skill_missing"
     AT_CAPACITY = "at_capacity"
@@ -46,9 +51,13 @@ def why_not_routable(
     team: str | None = None,
     skills: Collection[str] = (),
     hinted: Sequence[Reason] = (),
+    *,
+    on_shift: bool = True,
+    closed: bool = False,
 ) -> tuple[Reason, ...]:
     """Every reason against it; empty: the agent is routable. `load` in units; `team`, `skills` slugs;
-    `hinted`: what `hinted_against` says."""
+    `hinted`: what `hinted_against` says; `on_shift`: their own hours are open; `closed`: the team's, or
+    those of all their teams, are not."""
     reasons: list[Reason] = []
     if verdict.presence is Presence.OFFLINE:
         reasons.append(Reason.OFFLINE)
@@ -57,6 +66,10 @@ def why_not_routable(
     elif not verdict.reachable:
         blind = verdict.unconfirmed_since is not None
         reasons.append(Reason.UNCONFIRMED if blind else Reason.CONNECTION_LOST)
+    if not on_shift:
+        reasons.append(Reason.OFF_SHIFT)
+    if closed:
+        reasons.append(Reason.TEAM_CLOSED)
     if team is not None and team not in agent.teams:
         reasons.append(Reason.NOT_IN_TEAM)
     if any(skill not in agent.skills for skill in skills):

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from bot.domain.errors import Conflict, NotFound
 from bot.domain.facts import CONNECTED, DISCONNECTED, Facts, Link, Policy
+from bot.domain.hours import Hours
 from bot.domain.presence import Feeds, deadline
 from bot.domain.transition import Change, Step, reviewed, settle
 
@@ -50,7 +51,14 @@ def of(facts: Facts, key: str) -> Link | None:
 
 
 def beat(
-    facts: Facts, key: str, feed_id: str, feeds: Feeds, policy: Policy, now: datetime, zone: str | None
+    facts: Facts,
+    key: str,
+    feed_id: str,
+    feeds: Feeds,
+    policy: Policy,
+    now: datetime,
+    zone: str | None,
+    hours: Hours | None = None,
 ) -> Step:
     """A heartbeat: opens the session, renews its lease, or reopens it after its end; what it missed stays
     missed. Heartbeats count in the order in which they come.
@@ -74,7 +82,7 @@ def beat(
         links = tuple(link if other is old else other for other in facts.links)
     began = old is None or old.state is DISCONNECTED
     facts = replace(facts, links=links, last_seen_at=now if began else facts.last_seen_at)
-    facts, came = reviewed(facts, feeds, policy, now, zone)
+    facts, came = reviewed(facts, feeds, policy, now, zone, hours=hours)
     return facts, (*settled, *came)
 
 

@@ -35,6 +35,7 @@ from bot.domain.facts import (
     Seen,
     SlackAway,
 )
+from bot.domain.hours import Hours
 from bot.domain.presence import (
     TICK,
     Feeds,
@@ -216,7 +217,13 @@ def enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: date
 
 
 def observe(
-    facts: Facts, seen: Observation, feeds: Feeds, policy: Policy, now: datetime, zone: str | None
+    facts: Facts,
+    seen: Observation,
+    feeds: Feeds,
+    policy: Policy,
+    now: datetime,
+    zone: str | None,
+    hours: Hours | None = None,
 ) -> Step:
     """Take in what a feed said at `now`. What is older than the link's newest fact, or of another
     epoch than the feed's, changes nothing (rule 11); a repetition changes only the order's mark.
@@ -245,7 +252,7 @@ def observe(
     strong = link.state is CONNECTED and (old is None or old.state is not CONNECTED)
     strong = strong or (link.state is SUSPECT and link is not old and not link.weak)
     facts = replace(facts, links=links, last_seen_at=seen.at if strong else facts.last_seen_at)
-    facts, came = reviewed(facts, feeds, policy, now, zone)
+    facts, came = reviewed(facts, feeds, policy, now, zone, hours=hours)
     return facts, (*settled, *came)
 
 
@@ -277,7 +284,14 @@ def _observed(old: Link | None, seen: Observation, policy: Policy) -> Link:
     return Link(seen.identity_id, seen.feed_id, state, seen.at, seen.epoch, seen.seq, weak)
 
 
-def review(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None) -> Step:
+def review(
+    facts: Facts,
+    feeds: Feeds,
+    policy: Policy,
+    now: datetime,
+    zone: str | None,
+    hours: Hours | None = None,
+) -> Step:
     """The verdict after the feeds themselves changed. A feed that was switched off takes its links with it.
 
     The facts have been settled to `now` by the feeds as they were: what a new feed says of the time
@@ -286,15 +300,22 @@ def review(facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str 
     """
     links = tuple(link for link in facts.links if link.feed_id in feeds)
     if len(links) == len(facts.links):
-        return reviewed(facts, feeds, policy, now, zone)
-    return reviewed(replace(facts, links=links), feeds, policy, now, zone, "switched_off")
+        return reviewed(facts, feeds, policy, now, zone, hours=hours)
+    return reviewed(replace(facts, links=links), feeds, policy, now, zone, "switched_off", hours)
 
 
 def reviewed(
-    facts: Facts, feeds: Feeds, policy: Policy, now: datetime, zone: str | None, taken: str = ""
+    facts: Facts,
+    feeds: Feeds,
+    policy: Policy,
+    now: datetime,
+    zone: str | None,
+    taken: str = "",
+    hours: Hours | None = None,
 ) -> Step:
     """The verdict after something other than an intent changed, all that was due before it settled.
-    `taken`: why evidence was taken away, which is then the reason of an Offline that comes of it."""
+    `taken`: why evidence was taken away, which is then the reason of an Offline that comes of it;
+    `zone`, `hours`: the agent's own, for a return."""
     facts = replace(facts, reviewed_at=now)
     verdict = judge(facts, feeds, policy, now)
     notices: tuple[Change, ...] = ()
@@ -302,7 +323,7 @@ def reviewed(
         if taken and facts.interval.presence is not Presence.OFFLINE:
             verdict = replace(verdict, reason=taken, source=f"rule:{taken}")
     elif facts.interval.presence is Presence.OFFLINE:
-        facts, notices = _returned(facts, policy, now, zone)
+        facts, notices = _returned(facts, policy, now, zone, hours)
         verdict = judge(facts, feeds, policy, now)
     facts, came = enter(facts, verdict, feeds, policy, now)
     return facts, (*came, *notices)
@@ -316,10 +337,11 @@ def _local_date(at: datetime, zone: str | None) -> date:
         return at.date()
 
 
-def _returned(facts: Facts, policy: Policy, now: datetime, zone: str | None) -> Step:
+def _returned(facts: Facts, policy: Policy, now: datetime, zone: str | None, hours: Hours | None) -> Step:
     """Rules 7 and 8: what an absence leaves of the intent, and whether to offer "I'm available"."""
     intent, gone_at = facts.intent, facts.interval.standing_since
     today = _local_date(now, zone)
+    told_at = now if hours is None else hours.opens_at(now)
     meanwhile = intent.by == "rule:until" and intent.set_at >= gone_at
     if intent.choice is Choice.AWAY:
         if intent.until_at is not None:
@@ -328,7 +350,7 @@ def _returned(facts: Facts, policy: Policy, now: datetime, zone: str | None) -> 
             return replace(facts, intent=Intent(Choice.AVAILABLE, set_at=now, by="rule:return")), ()
         ask = meanwhile or _local_date(intent.set_at, zone) < today
     else:
-        resumes = now - gone_at < policy.resume_gap
+        resumes = now - gone_at < policy.resume_gap and told_at == now
         resumes = resumes or (meanwhile and now - intent.set_at <= policy.restore_within)
         if resumes or policy.on_return is not OnReturn.ASK:
             return facts, ()
@@ -336,7 +358,9 @@ def _returned(facts: Facts, policy: Policy, now: datetime, zone: str | None) -> 
         ask = True
     if not ask or facts.return_asked_on == today:
         return facts, ()
-    return replace(facts, return_asked_on=today), (Notice(Told.RETURNED, now),)
+    if told_at is None or _local_date(told_at, zone) != today:
+        return facts, ()  # not in their hours, nor later that day: their next return asks
+    return replace(facts, return_asked_on=today), (Notice(Told.RETURNED, told_at),)
 
 
 def disconnect_identity(

@@ -14,8 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.config import Config
+from bot.config.tables import TeamTable
 from bot.domain.agent import Agent, Identity, Role, Skill, Team, Workspace, slug_among
 from bot.domain.events import AuditEntry
+from bot.domain.hours import Hours
+from bot.domain.hours_set import or_none, with_week
+from bot.domain.hours_text import read_days, read_weekly
 from bot.domain.ids import new_id
 from bot.ports import EVENTS_MARK, RESTORED_FROM, Transaction
 
@@ -31,6 +35,23 @@ class Listed(Struct, frozen=True):
     members: tuple[str, ...] = ()
     """As the configuration names people, `platform:workspace:person`."""
     everyone: bool = False
+    hours: str = ""
+    zone: str = ""
+    """Where anything is said of hours or days off."""
+    days_off: tuple[str, ...] = ()
+
+    def hours_after(self, was: "Listed", there: Hours | None) -> Hours | None:
+        """A team's hours with what has changed in the configuration since it said `was`."""
+        hours = there
+        if self.hours != was.hours or (self.hours and self.zone != was.zone):
+            week = read_weekly(self.hours) if self.hours else ()
+            hours = with_week(hours, self.zone or was.zone, week)
+        if self.days_off != was.days_off:
+            kept = set(hours.days_off if hours is not None else ())
+            kept -= {read_days(gone, None) for gone in set(was.days_off) - set(self.days_off)}
+            kept |= {read_days(new, None) for new in set(self.days_off) - set(was.days_off)}
+            hours = or_none(replace(hours or Hours(self.zone or was.zone), days_off=tuple(sorted(kept))))
+        return hours
 
 
 class Places(Struct, frozen=True):
@@ -79,7 +100,7 @@ class Configured(Struct, frozen=True):
         """What a configuration says."""
         return cls(
             config.organization.leads,
-            {team.slug: Listed(team.name, team.members, team.everyone) for team in config.team},
+            {team.slug: _listed(team, config.organization.zone) for team in config.team},
             {skill.slug: Listed(skill.name, skill.agents) for skill in config.skill},
         )
 
@@ -119,6 +140,13 @@ def places_now(tx: Transaction, organization_id: str, config: Config) -> Places:
 def with_role(agent: Agent, config: Config, workspaces: Sequence[Workspace]) -> Agent:
     """The role goes with the accounts that are there, of which some may have left, or come back."""
     return replace(agent, role=Configured.of(config).places(workspaces).role(agent))
+
+
+def _listed(team: TeamTable, zone: str) -> Listed:
+    said = bool(team.hours or team.days_off)
+    return Listed(
+        team.name, team.members, team.everyone, team.hours, (team.zone or zone) if said else "", team.days_off
+    )
 
 
 class Beginning(Struct, frozen=True):
@@ -175,7 +203,7 @@ def begin(tx: Transaction, config: Config, now: datetime) -> Beginning:
     teams = {team.slug: team for team in there[0]}
     skills = {skill.slug: skill for skill in there[1]}
     named = _names(was.teams if was else None, said.teams, {slug: team.name for slug, team in teams.items()})
-    wanted = [replace(teams.get(slug, Team(slug, name)), name=name) for slug, name in named.items()]
+    wanted = [_team(slug, name, teams.get(slug), was, said) for slug, name in named.items()]
     if wanted != list(teams.values()):
         tx.members.save_teams(organization_id, wanted, now)
     named = _names(
@@ -186,6 +214,14 @@ def begin(tx: Transaction, config: Config, now: datetime) -> Beginning:
         tx.members.save_skills(organization_id, known, now)
     fresh = frozenset(said.teams) - frozenset(teams)
     return Beginning(organization_id, was, said, fresh, frozenset(said.skills) - frozenset(skills))
+
+
+def _team(slug: str, name: str, there: Team | None, was: Configured | None, said: Configured) -> Team:
+    nothing = Listed(name)
+    before = was.teams.get(slug, nothing) if was is not None else nothing
+    known = there.hours if there is not None and was is not None else None
+    hours = said.teams.get(slug, before).hours_after(before, known)
+    return replace(there or Team(slug, name), name=name, hours=hours)
 
 
 def _names(

@@ -79,7 +79,7 @@ def record(tx: Transaction, organization_id: str, step: Step, now: datetime) -> 
                     organization_id,
                     step.after.agent_id,
                     change.told.value,
-                    now,
+                    max(now, change.at),
                     change.at + WORTH_TELLING[change.told],
                     data=_said(change, step.after),
                 )

@@ -16,7 +16,7 @@ from adapters.console.prompt import CommandCompleter
     ("typed", "offered"),
     [
         ("/presence te", ["team "]),
-        ("/presence team ", ["list ", "join ", "leave ", "create ", "rename "]),
+        ("/presence team ", ["list ", "join ", "leave ", "create ", "rename ", "hours "]),
         ("/presence team j", ["join "]),
         ("/presence skill r", ["remove "]),
         ("/presence team join su", ["support"]),

@@ -157,8 +157,9 @@ async def test_one_team_or_skill_is_saved_without_touching_the_others(store: Sto
     teams, skills = await listed()
     await save(Team("sales", "Sales"), Skill("french", "French"))
     assert await listed() == ([*teams, Team("sales", "Sales")], [*skills, Skill("french", "French")])
-    await save(replace(teams[0], name="Helpers", color="#112233"), replace(skills[0], name="Deutsch"))
-    renamed = replace(teams[0], name="Helpers", color="#112233")
+    renamed = replace(teams[0], name="Helpers", color="#112233", hours=small.agents[1].hours)
+    assert renamed.hours is not None
+    await save(renamed, replace(skills[0], name="Deutsch"))
     assert (await listed())[0] == [renamed, *teams[1:], Team("sales", "Sales")]
     await store.write(lambda tx: tx.members.save_teams(organization_id, [renamed], LATER))
     assert (await listed())[0] == [renamed]

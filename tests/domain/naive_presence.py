@@ -204,6 +204,8 @@ class History:
     rules: Rules
     zone: str | None = None
     arrivals: list[Arrival] = field(default_factory=list)
+    work: list[tuple[datetime, datetime]] | None = None
+    """The agent's hours: every stretch of them, in order. None: always."""
 
     def verdict(self, at: datetime) -> Answer:
         """The verdict at one instant, everything that arrived until then taken in."""
@@ -227,7 +229,7 @@ class History:
 
     def replay(self, until: datetime) -> World:
         """The world at an instant, with all verdicts, intervals and words up to it."""
-        world = World(self.enrolled_at, self.rules, self.zone)
+        world = World(self.enrolled_at, self.rules, self.zone, self.work)
         arrivals = [arrival for arrival in self.arrivals if arrival.at <= until]
         moments = [moment for moment in self.moments() if self.enrolled_at <= moment < until]
         for arrival in arrivals:
@@ -262,17 +264,27 @@ class History:
                 instants.add(arrival.since)
             elif isinstance(arrival, FeedLive):
                 spans |= {arrival.grace, arrival.trust}
-        return sorted({instant + span for instant in instants for span in spans})
+        found = {instant + span for instant in instants for span in spans}
+        for _, end in self.work or []:
+            found |= {end, end - rules.check_in_word}
+        return sorted(found)
 
 
 class World:
     """How things stand at one instant of a replay."""
 
-    def __init__(self, at: datetime, rules: Rules, zone: str | None) -> None:
+    def __init__(
+        self,
+        at: datetime,
+        rules: Rules,
+        zone: str | None,
+        work: list[tuple[datetime, datetime]] | None = None,
+    ) -> None:
         """A newly enrolled agent's: away, "not set yet", not connected."""
         self.enrolled_at = at
         self.rules = rules
         self.zone = zone
+        self.work = work
         self.intent = Intent("away", at, "rule:enrolled")
         self.check_in: CheckIn | None = None
         self.links: dict[str, Link] = {}
@@ -397,10 +409,13 @@ class World:
             for link in self.links.values():
                 if link.state == "disconnected" and link.weak:
                     link.state, link.since = "idle", now
+            until = self.trusted_until(now)
             if said.what == "available" and said.identity:
-                self.check_in = CheckIn(said.identity, now, now + self.rules.check_in)
+                if until <= now + self.rules.check_in_word:
+                    until = now + self.rules.check_in
+                self.check_in = CheckIn(said.identity, now, until)
             elif self.check_in and self.check_in_holds(now):
-                self.check_in = replace(self.check_in, until=now + self.rules.check_in)
+                self.check_in = replace(self.check_in, until=max(until, self.check_in.until))
         if said.what == "act":
             return
         if said.what == "off":
@@ -464,6 +479,22 @@ class World:
             self.words.append(Word("check_in_ending", moment))
 
     # What is so
+
+    def trusted_until(self, now: datetime) -> datetime:
+        """For how long a check-in holds: until the end of the hours that it is given in, if that is
+        earlier. A short pause is no end."""
+        end = None
+        for begins, ends in self.work or []:
+            if begins <= now < ends or (end is not None and end <= begins <= end + self.rules.restore_within):
+                end = ends
+        full = now + self.rules.check_in
+        return full if end is None else min(end, full)
+
+    def next_work(self, now: datetime) -> datetime | None:
+        """The first instant from now on that is in their hours."""
+        if self.work is None:
+            return now
+        return min((max(begins, now) for begins, ends in self.work if now < ends), default=None)
 
     def silent(self, link: Link, now: datetime) -> bool:
         """The lease is over: from the last heartbeat, or, if none could come, from when the feed is live."""
@@ -579,6 +610,7 @@ class World:
         rules, intent = self.rules, self.intent
         meanwhile = intent.came_back_at is not None and intent.came_back_at >= self.offline_since
         long = now - self.offline_since >= rules.resume_gap
+        resumes = not long and self.next_work(now) == now
         if intent.choice == "away":
             if intent.until is not None:
                 return
@@ -589,15 +621,16 @@ class World:
             return
         if meanwhile and now - intent.set_at <= rules.restore_within:
             return
-        if long and rules.on_return == "ask":
+        if not resumes and rules.on_return == "ask":
             self.intent = Intent("away", now, "rule:return")
             self.offer(now)
 
     def offer(self, now: datetime) -> None:
-        """Offer "I'm available", once a day."""
-        if self.offered_on != self.day(now):
+        """Offer "I'm available", once a day, in their hours of that day."""
+        at = self.next_work(now)
+        if self.offered_on != self.day(now) and at is not None and self.day(at) == self.day(now):
             self.offered_on = self.day(now)
-            self.words.append(Word("returned", now))
+            self.words.append(Word("returned", at))
 
     def day(self, at: datetime) -> date:
         return at.astimezone(ZoneInfo(self.zone or "UTC")).date()

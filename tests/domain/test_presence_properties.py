@@ -52,6 +52,8 @@ from bot.domain.facts import (
     new_agent,
     with_end,
 )
+from bot.domain.hours import Hours
+from bot.domain.hours_text import read_weekly
 from bot.domain.presence import judge
 from bot.domain.transition import Change, Moved, Notice, Step, disconnect_identity, observe, review, settle
 
@@ -154,6 +156,23 @@ SPANS = [
 ]
 """Every duration of the rules, and a grace with the gap after it: arrivals cluster where things end."""
 
+
+def every_day(*spans: tuple[float, float]) -> list[tuple[datetime, datetime]]:
+    """Stretches of work from so many hours after midnight, on each day for a month."""
+    midnight = START - timedelta(days=2, hours=9)
+    return [
+        (midnight + timedelta(days=day, hours=begins), midnight + timedelta(days=day, hours=ends))
+        for day in range(33)
+        for begins, ends in spans
+    ]
+
+
+WORK = {
+    "daily 9:00-9:30 10:30-17:00 20:00-24:00": every_day((9, 9.5), (10.5, 17), (20, 24)),
+    "daily 9:10-13:00": every_day((9 + 1 / 6, 13)),
+    "daily 22:00-10:00": every_day((22, 34)),
+}
+"""Hours as they are set, and what that comes to."""
 BESIDE = [timedelta(0), -MOMENT, MOMENT]
 WHATS = [
     *["drops"] * 8, *["connects"] * 6, *["idle"] * 6, *["saw"] * 2, *["late"] * 2,
@@ -281,7 +300,8 @@ def histories(draw: st.DrawFn) -> History:
         require_reason=draw(st.sampled_from([False, False, True])),
     )
     zone = draw(st.sampled_from([None, "Pacific/Auckland", "America/New_York"]))
-    writer = Writer(History(START, rules, zone), draw(st.sampled_from(PLACES)))
+    work = draw(st.sampled_from([None, *WORK.values()]))
+    writer = Writer(History(START, rules, zone, work=work), draw(st.sampled_from(PLACES)))
     for place in writer.places:
         if draw(st.sampled_from([True] * 7 + [False])):
             writer.switch_on(place, anew=True)
@@ -310,6 +330,8 @@ def next_instant(draw: st.DrawFn, writer: Writer) -> datetime:
     recent = writer.history.arrivals[-4:]
     begun = [writer.now, *(arrival.at for arrival in recent)]
     begun += [said.until for said in recent if isinstance(said, Said) and said.until]
+    work = writer.history.work or []
+    begun += [at for stretch in work for at in stretch if abs(at - writer.now) < timedelta(hours=9)]
     ends = {
         end + beside
         for begin in begun
@@ -332,6 +354,7 @@ class Played:
     facts: Facts
     feeds: dict[str, Feed]
     changes: list[Change]
+    hours: Hours | None
     kept: list[tuple[datetime, Facts, dict[str, Feed]]]
 
     def verdict(self, at: datetime) -> Answer:
@@ -375,21 +398,23 @@ class Played:
         """One arrival, as the service would bring it."""
         now, policy, feeds, facts = arrival.at, self.policy, self.feeds, self.facts
         if isinstance(arrival, Saw):
-            self.take(observe(facts, observation(arrival), feeds, policy, now, self.zone))
+            self.take(observe(facts, observation(arrival), feeds, policy, now, self.zone, hours=self.hours))
         elif isinstance(arrival, Left):
             self.take(disconnect_identity(facts, arrival.identity, feeds, policy, now, self.zone))
         elif isinstance(arrival, Said):
-            self.take(command(arrival, facts, feeds, policy, self.zone))
+            self.take(command(arrival, facts, feeds, policy, self.zone, self.hours))
         elif isinstance(arrival, Beat):
             key = arrival.session.removeprefix(sessions.PREFIX)
-            self.take(sessions.beat(facts, key, arrival.workspace, feeds, policy, now, self.zone))
+            self.take(
+                sessions.beat(facts, key, arrival.workspace, feeds, policy, now, self.zone, hours=self.hours)
+            )
         elif isinstance(arrival, LoggedOut):
             key = arrival.session.removeprefix(sessions.PREFIX)
             self.take(sessions.log_out(facts, key, feeds, policy, now, self.zone))
         else:
             self.tick(now)
             self.feeds = swapped(feeds, arrival)
-            self.take(review(self.facts, self.feeds, policy, now, self.zone))
+            self.take(review(self.facts, self.feeds, policy, now, self.zone, hours=self.hours))
         self.kept.append((now, self.facts, self.feeds))
 
 
@@ -397,15 +422,17 @@ def observation(saw: Saw) -> Observation:
     return Observation(saw.identity, saw.workspace, Seen(saw.seen), saw.dated, saw.epoch, saw.seq)
 
 
-def command(said: Said, facts: Facts, feeds: dict[str, Feed], policy: Policy, zone: str | None) -> Step:
+def command(
+    said: Said, facts: Facts, feeds: dict[str, Feed], policy: Policy, zone: str | None, hours: Hours | None
+) -> Step:
     """The agent's or a lead's command, at its instant."""
     if said.what == "act":
-        return act(facts, feeds, policy, said.at, zone)
+        return act(facts, feeds, policy, said.at, zone, hours)
     if said.what == "off":
         return sign_off(facts, feeds, policy, said.at, by=said.by)
     if said.what == "available":
         return choose_available(
-            facts, feeds, policy, said.at, by=said.by, note=said.note, identity_id=said.identity
+            facts, feeds, policy, said.at, by=said.by, note=said.note, identity_id=said.identity, hours=hours
         )
     return choose_away(
         facts,
@@ -416,6 +443,7 @@ def command(said: Said, facts: Facts, feeds: dict[str, Feed], policy: Policy, zo
         reason=said.note,
         reason_code=said.code,
         until_at=said.until,
+        hours=hours,
     )
 
 
@@ -462,7 +490,8 @@ def play(history: History, ticks: Iterable[datetime] = ()) -> Played:
         require_reason=rules.require_reason,
     )
     facts = new_agent("agt_ana", START)
-    played = Played(policy, history.zone, facts, {}, [], [(START, facts, {})])
+    hours = next((Hours("UTC", read_weekly(one)) for one, work in WORK.items() if work is history.work), None)
+    played = Played(policy, history.zone, facts, {}, [], hours, [(START, facts, {})])
     waiting = sorted(ticks, reverse=True)
     for arrival in history.arrivals:
         while waiting and waiting[-1] <= arrival.at:

@@ -32,6 +32,8 @@ async def test_an_agent_is_told_with_reason_and_load() -> None:
             "confirmed": True,
             "unconfirmed_since": None,
             "routable": False,
+            "on_shift": True,
+            "next_shift_at": None,
             "load": 0,
             "load_known": False,
             "capacity": 3,
@@ -263,6 +265,8 @@ async def test_teams_and_skills_come_with_their_numbers() -> None:
             "color": "",
             "aliases": [],
             "revision": body["teams"][0]["revision"],
+            "open": True,
+            "next_expected_at": None,
             "routable": 1,
             "counts": {"available": 1, "away": 0, "offline": 1},
         }

@@ -282,7 +282,7 @@ async def test_the_examples_in_the_docs_are_read_as_they_stand() -> None:
     blocks = [
         json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
     ]
-    availability, load, page, presence, agent, problem = blocks
+    availability, load, hours, page, presence, agent, problem = blocks
     assert agent == ADD_AGENT
     assert page == EXAMPLES[EventPage]
     known = {document.__name__: EXAMPLES[document] for document in DOCUMENTS}
@@ -295,5 +295,7 @@ async def test_the_examples_in_the_docs_are_read_as_they_stand() -> None:
         assert kept.status_code == 200
         placed = await at.ask(f"/v1/agents/{ann.id}/presence", method="PUT", scope="presence", json=presence)
         assert placed.json()["presence"] == "away"
+        kept = await at.ask("/v1/teams/support/hours", method="PUT", scope="admin", json=hours)
+        assert (kept.json()["weekly"], kept.json()["days_off"]) == (hours["weekly"], hours["days_off"])
         refused = (await at.ask("/v1/availability?tema=support")).json()
         assert {**refused, "request_id": problem["request_id"]} == problem

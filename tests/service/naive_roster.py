@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from bot.domain.agent import Agent
 from bot.domain.facts import Facts, Feed, Link, Policy, Presence
 from bot.domain.hints import Hint, HintKind
+from bot.domain.hours import Hours
 from bot.domain.presence import TICK, Verdict, deadline, judge
 from bot.domain.routing import OF_HINTS, Reason, why_not_routable
 from bot.domain.transition import settle
@@ -35,6 +36,8 @@ class Shown(NamedTuple):
     load: int
     load_known: bool
     hints: tuple[Hint, ...]
+    on_shift: bool
+    next_shift_at: datetime | None
 
 
 class PoolAnswer(NamedTuple):
@@ -45,6 +48,8 @@ class PoolAnswer(NamedTuple):
     offline: int
     routable: tuple[str, ...]
     rows: tuple[Shown, ...]
+    open: bool
+    next_expected: datetime | None
 
 
 @dataclass
@@ -57,6 +62,7 @@ class NaiveRoster:
     agents: dict[str, Agent] = field(default_factory=dict)
     facts: dict[str, Facts] = field(default_factory=dict)
     loads: dict[tuple[str, str], Load] = field(default_factory=dict)
+    teams: dict[str, Hours] = field(default_factory=dict)
     hints: dict[tuple[str, str, HintKind], Hint] = field(default_factory=dict)
     """By workspace, platform's id and kind."""
     named: set[str] = field(default_factory=set)
@@ -130,8 +136,11 @@ class NaiveRoster:
     def _ends(self, agent_id: str) -> list[datetime]:
         at = deadline(self.settled(agent_id), self.feeds, self.policy)
         loads = [load.expires_at for key, load in self.loads.items() if key[0] == agent_id]
+        mine = self.agents[agent_id].hours
+        hours = [*self.teams.values(), *([mine] if mine else [])]
+        turns = [turn - TICK for one in hours if (turn := one.changes_at(self.now)) is not None]
         hints = [end for hint in self._all_hints(agent_id) for end in (hint.since - TICK, hint.until_at)]
-        return [*loads, *([] if at is None else [at]), *(end for end in hints if end is not None)]
+        return [*loads, *turns, *([] if at is None else [at]), *(end for end in hints if end is not None)]
 
     def _all_hints(self, agent_id: str) -> list[Hint]:
         return [
@@ -178,6 +187,7 @@ class NaiveRoster:
         """The load ratio of a routable agent."""
         agent, (load, _) = self.agents[agent_id], self.load(agent_id)
         free = self.verdict(agent_id).reachable and not self.hinted(agent_id)
+        free = free and self.on_shift(agent_id) and not self.closed(agent)
         return load / agent.capacity if free and load < agent.capacity else None
 
     def hints_of(self, agent_id: str) -> tuple[Hint, ...]:
@@ -196,6 +206,42 @@ class NaiveRoster:
         told = {hint.kind for hint in self.hints_of(agent_id)}
         return tuple(OF_HINTS[kind] for kind in HintKind if kind in stops & told)
 
+    def on_shift(self, agent_id: str) -> bool:
+        """In their own hours."""
+        hours = self.agents[agent_id].hours
+        return hours is None or hours.open_at(self.now)
+
+    def team_open(self, team: str) -> bool:
+        """By its hours."""
+        return team not in self.teams or self.teams[team].open_at(self.now)
+
+    def closed(self, agent: Agent) -> bool:
+        """All of their teams are."""
+        return bool(agent.teams) and not any(self.team_open(team) for team in agent.teams)
+
+    def open(self, team: str | None) -> bool:
+        """The team, or anybody's."""
+        if team is not None:
+            return self.team_open(team)
+        return not self.agents or any(not self.closed(agent) for agent in self.agents.values())
+
+    def expected(self, agent_id: str) -> datetime | None:
+        """When somebody comes, by their word and their hours."""
+        hours, until_at = self.agents[agent_id].hours, self.settled(agent_id).intent.until_at
+        if until_at is not None:
+            return until_at if hours is None else hours.opens_at(until_at)
+        return None if hours is None else hours.begins_at(self.now)
+
+    def next_expected(self, team: str | None, skills: tuple[str, ...]) -> datetime | None:
+        """Of all of them, in the team's hours."""
+        if not self.open(team):
+            closed = [self.teams[team]] if team is not None else self.teams.values()
+            return min((at for one in closed if (at := one.begins_at(self.now)) is not None), default=None)
+        coming = [at for one in self.within(team, skills) if (at := self.expected(one)) is not None]
+        if coming and team in self.teams:
+            return self.teams[team].opens_at(min(coming))
+        return min(coming, default=None)
+
     def shown(self, agent_id: str) -> Shown:
         """One agent."""
         facts, (load, known) = self.settled(agent_id), self.load(agent_id)
@@ -208,6 +254,8 @@ class NaiveRoster:
             load,
             known,
             self.hints_of(agent_id),
+            self.on_shift(agent_id),
+            hours.begins_at(self.now) if (hours := self.agents[agent_id].hours) else None,
         )
 
     def within(self, team: str | None, skills: tuple[str, ...]) -> list[str]:
@@ -223,7 +271,7 @@ class NaiveRoster:
         found = [
             (*self._turns[agent_id], agent_id)
             for agent_id in self.within(team, skills)
-            if self.place(agent_id) is not None
+            if self.place(agent_id) is not None and (team is None or self.team_open(team))
         ]
         return [agent_id for _, _, agent_id in sorted(found)]
 
@@ -236,17 +284,23 @@ class NaiveRoster:
         )
         counts = [sum(row.verdict.presence is presence for row in rows) for presence in Presence]
         best = self.best(team, () if skill is None else (skill,))
-        return PoolAnswer(counts[0], counts[1], counts[2], tuple(best), tuple(rows))
+        expected = self.next_expected(team, () if skill is None else (skill,))
+        return PoolAnswer(
+            counts[0], counts[1], counts[2], tuple(best), tuple(rows), self.open(team), expected
+        )
 
     def why_not(self, agent_id: str, team: str | None, skills: tuple[str, ...]) -> tuple[Reason, ...]:
         """Every reason."""
+        agent = self.agents[agent_id]
         return why_not_routable(
-            self.agents[agent_id],
+            agent,
             self.verdict(agent_id),
             self.load(agent_id)[0],
             team,
             skills,
             self.hinted(agent_id),
+            on_shift=self.on_shift(agent_id),
+            closed=self.closed(agent) if team is None else not self.team_open(team),
         )
 
     def by_identity(self, workspace_id: str, external_id: str) -> list[Agent]:

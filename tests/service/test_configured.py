@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from desk import TEAMS, ManualClock, Team, read
 
 from bot.config import Config
 from bot.dispatch import Desk
+from bot.domain.hours import DayOff, Hours
+from bot.domain.hours_text import read_weekly, weekly_text
+from bot.hours import change_team
 from storage.database import ensure_schema, open_inline
 
 BOSS: dict[str, Any] = {"name": "Ann", "is_admin": True}
@@ -212,3 +216,40 @@ async def test_a_changed_slug_begins_an_empty_organization_and_is_told(
     caplog.clear()
     assert set(places(await starts.start())) == {"Maria", "Tom"}
     assert "begins empty" not in caplog.text
+
+
+def hours(team: Team) -> dict[str, str]:
+    """Each team's hours and days off, as written."""
+    return {
+        one.slug: f"{weekly_text(one.hours.weekly)} {one.hours.zone}{len(one.hours.days_off)}"
+        for one in team.desk.teams
+        if one.hours is not None
+    }
+
+
+async def test_of_hours_a_start_applies_what_has_changed_in_the_configuration(starts: Rollcalls) -> None:
+    """What leads set stays; what both have changed is the configuration's."""
+    support = {**SUPPORT, "hours": "mon-fri 9-17", "days_off": ["2026-12-24 - 2026-12-26 Christmas"]}
+    team = await starts.start(team=[support, BILLING])
+    assert hours(team) == {"support": "mon-fri 09:00-17:00 UTC1"}
+    tuesday = DayOff(date(2026, 12, 1), date(2026, 12, 1))
+
+    def by_a_lead(there: Hours | None) -> Hours:
+        days_off = (tuesday, *(there.days_off if there else ()))
+        return Hours("Europe/Berlin", read_weekly("sat 10-14"), days_off)
+
+    for slug in ("support", "billing"):
+        await change_team(team.desk, slug, by_a_lead, "test")
+    team = await starts.start(team=[support, BILLING])
+    assert hours(team) == {
+        "support": "sat 10:00-14:00 Europe/Berlin2",
+        "billing": "sat 10:00-14:00 Europe/Berlin1",
+    }
+    team = await starts.start(team=[{**support, "days_off": ["2026-12-31"]}, BILLING])
+    assert hours(team)["support"] == "sat 10:00-14:00 Europe/Berlin2"
+    assert team.desk.teams[0].hours is not None
+    assert [str(off.first) for off in team.desk.teams[0].hours.days_off] == ["2026-12-01", "2026-12-31"]
+    team = await starts.start(team=[{**support, "zone": "Asia/Tokyo", "days_off": ["2026-12-31"]}, BILLING])
+    assert hours(team)["support"] == "mon-fri 09:00-17:00 Asia/Tokyo2"
+    team = await starts.start(team=[SUPPORT, BILLING])
+    assert hours(team) == {"support": " Asia/Tokyo1", "billing": "sat 10:00-14:00 Europe/Berlin1"}

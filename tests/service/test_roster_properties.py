@@ -23,6 +23,8 @@ from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import SignedOff
 from bot.domain.facts import Facts, Feed, FeedState, Observation, Policy, Seen, new_agent, with_end
 from bot.domain.hints import Hint, HintKind, OnHint
+from bot.domain.hours import Hours
+from bot.domain.hours_text import read_days, read_weekly
 from bot.domain.presence import TICK
 from bot.domain.transition import Step, observe, review, settle
 from bot.ports import Load
@@ -37,6 +39,12 @@ TEAMS = ((), ("sales",), ("sales", "support"), ("support",))
 SKILLS = ((), ("french",), ("french", "billing"))
 POOLS = list(product((None, "sales", "support"), (None, "french", "billing")))
 QUESTIONS = [*((team, () if skill is None else (skill,)) for team, skill in POOLS), (None, SKILLS[2])]
+HOURS = [
+    None,
+    Hours("UTC", read_weekly("mon-fri 9:01-9:15 9:30-17:00")),
+    Hours("Europe/Berlin", read_weekly("daily 10:00-10:16, mon 22:00-23:00")),
+    Hours("UTC", read_weekly("daily 00:00-24:00"), (read_days("2026-03-10", START.date()),)),
+]
 SPANS = [
     timedelta(seconds=1),
     timedelta(seconds=60),
@@ -92,10 +100,20 @@ class Play:
                 for place, platform in places
             ),
             externals=(("chatwoot", name),) if what % 2 else (),
+            hours=HOURS[what // 3 % len(HOURS)],
         )
         facts = self.roster.facts(name) if known else new_agent(name, self.now)
         assert facts is not None
         self.put(agent, facts)
+
+    def hours(self, who: int, what: int) -> None:
+        """Teams have other hours."""
+        chosen = {"sales": HOURS[who % len(HOURS)], "support": HOURS[what % len(HOURS)]}
+        teams = {slug: hours for slug, hours in chosen.items() if hours is not None}
+        self.model.pass_time(self.now)
+        self.roster.set_hours(teams, self.now)
+        self.model.teams = teams
+        self.model.look(sorted(self.model.agents))
 
     def change(self, who: int, decide: Callable[[Facts], Step]) -> None:
         """As the core does it: stored and put if it must be stored, else marked."""
@@ -251,10 +269,13 @@ class Play:
 
     # --- what is answered ---
 
-    def check(self) -> dict[tuple[str | None, str | None], tuple[PoolAnswer, int]]:
+    def check(self) -> dict[tuple[str | None, str | None], tuple[PoolAnswer, tuple[int, int]]]:
         """Every answer; the pools' with their revisions."""
         roster, model, now = self.roster, self.model, self.now
-        pools = {key: (answered(roster, now, *key), roster.pool(now, *key).revision) for key in POOLS}
+        pools = {
+            key: (answered(roster, now, *key), (roster.turns, roster.pool(now, *key).revision))
+            for key in POOLS
+        }
         model.pass_time(now)
         assert {key: answer for key, (answer, _) in pools.items()} == {k: model.pool(*k) for k in POOLS}
         assert len(roster) == len(model.agents)
@@ -263,6 +284,7 @@ class Play:
             for limit in (0, 1, 3):
                 rows, routable = roster.best(now, limit, team, skills)
                 assert ([row.agent.id for row in rows], routable) == (best[:limit], len(best))
+            assert roster.next_expected(now, team, skills) == model.next_expected(team, skills)
         for name in PEOPLE:
             row = roster.row(name, now)
             assert (row and shown(row)) == (model.shown(name) if name in model.agents else None)
@@ -285,27 +307,31 @@ def shown(row: Row) -> Shown:
     """A row as the model gives it."""
     until_at, last_seen_at = row.facts.intent.until_at, row.facts.last_seen_at
     return Shown(
-        row.agent, row.verdict, row.since, until_at, last_seen_at, row.load, row.load_known, row.hints
+        *(row.agent, row.verdict, row.since, until_at, last_seen_at, row.load, row.load_known),
+        *(row.hints, row.on_shift, row.next_shift_at),
     )
 
 
 def answered(roster: Roster, now: datetime, team: str | None, skill: str | None) -> PoolAnswer:
     """All that the roster says of a pool."""
+    skills = () if skill is None else (skill,)
     pool = roster.pool(now, team, skill)
-    rows, routable = roster.best(now, 99, team, () if skill is None else (skill,))
-    assert routable == pool.routable
+    rows, routable = roster.best(now, 99, team, skills)
+    assert routable == (pool.routable if roster.open(now, team) else 0)
     return PoolAnswer(
         pool.available,
         pool.away,
         pool.offline,
         tuple(row.agent.id for row in rows),
         tuple(shown(row) for row in roster.rows(now, team, skill)),
+        roster.open(now, team),
+        roster.next_expected(now, team, skills),
     )
 
 
 WHATS = [
     *[Play.wait] * 4, *[Play.sight] * 6, *[Play.say] * 4, *[Play.report] * 3,
-    *[Play.feed] * 2, *[Play.enrol] * 2, Play.read_again, *[Play.tick] * 2, *[Play.hint] * 3,
+    *[Play.feed] * 2, *[Play.enrol] * 2, Play.read_again, *[Play.tick] * 2, *[Play.hint] * 3, Play.hours,
 ]  # fmt: skip
 SINGLE = (Play.sight, Play.say, Play.report, Play.enrol, Play.read_again, Play.hint)
 EVENTS = st.lists(

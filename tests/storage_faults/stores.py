@@ -11,6 +11,8 @@ from msgspec.structs import replace
 from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Choice, Facts, Intent, Interval, Presence, new_agent
+from bot.domain.hours import DayOff, Hours
+from bot.domain.hours_text import read_weekly
 from bot.ports import Store, Transaction
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -43,6 +45,9 @@ def agent_of(number: int, organization_id: str, slack: str, discord: str) -> Age
             ),
         ),
         externals=(("chatwoot", str(number)),),
+        hours=Hours("Europe/Berlin", read_weekly("mon-fri 9-12 13-17"), (DayOff(START.date(), START.date()),))
+        if number
+        else None,
     )
 
 
