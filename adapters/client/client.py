@@ -284,9 +284,9 @@ class Client(Calls):
         return await self.call(told.Skills, "GET", "/v1/skills", query={"limit": limit, "cursor": cursor})
 
     @route("GET", SKILL)
-    async def skill(self, skill: str) -> told.OneTeam:
+    async def skill(self, skill: str) -> told.OneSkill:
         """One skill, with its numbers."""
-        return await self.call(told.OneTeam, "GET", f"/v1/skills/{segment(skill)}")
+        return await self.call(told.OneSkill, "GET", f"/v1/skills/{segment(skill)}")
 
     @route("POST", "/v1/skills")
     async def add_skill(
@@ -312,6 +312,54 @@ class Client(Calls):
     async def end_skill(self, skill: str, *, revision: str | None = None) -> told.TeamRecord:
         """Archive a skill: nobody has it any more."""
         return await self._delete(told.TeamRecord, f"/v1/skills/{segment(skill)}", revision)
+
+    # --- working hours ---
+
+    @route("GET", AGENT + "/hours")
+    async def agent_hours(self, agent_id: str) -> told.Hours:
+        """An agent's own."""
+        return await self.call(told.Hours, "GET", _agent(agent_id, "hours"))
+
+    @route("PUT", AGENT + "/hours")
+    async def set_agent_hours(
+        self, agent_id: str, zone: str, weekly: str = "", days_off: Sequence[told.DayOff] = ()
+    ) -> told.Hours:
+        """In whole, such as `mon-fri 09:00-17:30`; without a week: always, but for the days off."""
+        body = _hours(zone, weekly, days_off)
+        return await self.call(told.Hours, "PUT", _agent(agent_id, "hours"), body=body)
+
+    @route("DELETE", AGENT + "/hours")
+    async def delete_agent_hours(self, agent_id: str) -> told.Hours:
+        """None: always."""
+        return await self.call(told.Hours, "DELETE", _agent(agent_id, "hours"))
+
+    @route("GET", TEAM + "/hours")
+    async def team_hours(self, team: str) -> told.Hours:
+        """A team's; `open` is by its holidays too."""
+        return await self.call(told.Hours, "GET", f"/v1/teams/{segment(team)}/hours")
+
+    @route("PUT", TEAM + "/hours")
+    async def set_team_hours(
+        self, team: str, zone: str, weekly: str = "", days_off: Sequence[told.DayOff] = ()
+    ) -> told.Hours:
+        """In whole, as for an agent."""
+        body = _hours(zone, weekly, days_off)
+        return await self.call(told.Hours, "PUT", f"/v1/teams/{segment(team)}/hours", body=body)
+
+    @route("DELETE", TEAM + "/hours")
+    async def delete_team_hours(self, team: str) -> told.Hours:
+        """None: always open."""
+        return await self.call(told.Hours, "DELETE", f"/v1/teams/{segment(team)}/hours")
+
+    # --- the audit ---
+
+    @route("GET", "/v1/audit")
+    async def audit(
+        self, agent: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> told.AuditPage:
+        """Who did what to whom, the oldest first; `after`: the `last` of the page before."""
+        query = {"agent": agent, "after": after, "limit": limit}
+        return await self.call(told.AuditPage, "GET", "/v1/audit", query=query)
 
     # --- keys ---
 
@@ -398,6 +446,10 @@ class Client(Calls):
 
 def _agent(agent_id: str, *behind: str) -> str:
     return "/".join(("/v1/agents", segment(agent_id), *map(segment, behind)))
+
+
+def _hours(zone: str, weekly: str, days_off: Sequence[told.DayOff]) -> dict[str, object]:
+    return {"zone": zone, "weekly": weekly, "days_off": [msgspec.to_builtins(one) for one in days_off]}
 
 
 def _if_match(revision: str | None) -> dict[str, str]:

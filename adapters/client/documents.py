@@ -1,7 +1,7 @@
 """What Rollcall answers, as frozen structs. Fields that it adds later are passed over."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypeVar
 
 from msgspec import Struct
@@ -70,6 +70,8 @@ class Availability(Document, frozen=True, kw_only=True):
 
     team: str | None
     skills: tuple[str, ...]
+    open: bool
+    next_expected_at: datetime | None
     routable: int
     counts: Counts
     agents: tuple[RoutableAgent, ...]
@@ -110,6 +112,8 @@ class Agent(Struct, frozen=True):
     confirmed: bool
     unconfirmed_since: datetime | None
     routable: bool
+    on_shift: bool
+    next_shift_at: datetime | None
     load: int
     load_known: bool
     capacity: int
@@ -243,19 +247,38 @@ class ExternalIds(Document, frozen=True, kw_only=True):
 
 
 class Team(Struct, frozen=True):
-    """A team or a skill, and how it stands."""
+    """A team, and how it stands."""
 
     slug: str
     name: str
-    color: str | None
+    color: str
+    aliases: tuple[str, ...]
+    revision: str
+    open: bool
+    next_expected_at: datetime | None
+    routable: int
+    counts: Counts
+
+
+class OneTeam(Team, frozen=True, kw_only=True):
+    """A team by itself, and how it stands."""
+
+    as_of: datetime
+
+
+class Skill(Struct, frozen=True):
+    """A skill, and how those who have it stand."""
+
+    slug: str
+    name: str
     aliases: tuple[str, ...]
     revision: str
     routable: int
     counts: Counts
 
 
-class OneTeam(Team, frozen=True, kw_only=True):
-    """A team or a skill by itself, and how it stands."""
+class OneSkill(Skill, frozen=True, kw_only=True):
+    """A skill by itself, and how those who have it stand."""
 
     as_of: datetime
 
@@ -270,7 +293,7 @@ class Teams(Document, frozen=True, kw_only=True):
 class Skills(Document, frozen=True, kw_only=True):
     """A page of skills."""
 
-    skills: tuple[Team, ...]
+    skills: tuple[Skill, ...]
     next_cursor: str | None
 
 
@@ -282,6 +305,44 @@ class TeamRecord(Document, frozen=True, kw_only=True):
     color: str | None
     aliases: tuple[str, ...]
     revision: str
+
+
+class DayOff(Struct, frozen=True):
+    """Local dates, both inclusive."""
+
+    first: date
+    last: date
+    label: str
+
+
+class Hours(Document, frozen=True, kw_only=True):
+    """Working hours of an agent or a team; without a zone there are none."""
+
+    of: str
+    zone: str | None
+    weekly: str
+    days_off: tuple[DayOff, ...]
+    open: bool
+    changes_at: datetime | None
+
+
+class Deed(Struct, frozen=True):
+    """Who did what to whom."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    data: Mapping[str, str | int | bool | None]
+
+
+class AuditPage(Document, frozen=True, kw_only=True):
+    """Entries of the audit, the oldest first; `last` goes on as `after`."""
+
+    entries: tuple[Deed, ...]
+    last: str | None
+    more: bool
 
 
 class ApiKey(Struct, frozen=True):

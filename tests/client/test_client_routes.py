@@ -8,7 +8,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from adapters.client import (
     Stale,
     Unauthorized,
 )
+from adapters.client.documents import DayOff
 
 DOCS = Path(__file__).parents[2] / "docs/client.md"
 SCOPES = ("read", "presence", "route", "admin")
@@ -141,6 +142,20 @@ async def test_every_route_is_called_and_answers(monkeypatch: pytest.MonkeyPatch
             assert (await client.change_skill("irish", name="Gaelic")).name == "Gaelic"
             assert (await client.skill("irish")).name == "Gaelic"
             assert (await client.end_skill("irish")).name == "Gaelic"
+            off = DayOff(date(2026, 12, 24), date(2026, 12, 26), "Christmas")
+            hours = await client.set_agent_hours(name, "Europe/Berlin", "mon-fri 9:00-17:00", [off])
+            assert (hours.weekly, hours.days_off) == ("mon-fri 09:00-17:00", (off,))
+            assert (await client.agent_hours(name)).zone == "Europe/Berlin"
+            assert (await client.delete_agent_hours(name)).zone is None
+            assert not (await client.set_team_hours("support", "UTC", "sat 10:00-11:00")).open
+            assert (await client.team_hours("support")).weekly == "sat 10:00-11:00"
+            assert (await client.delete_team_hours("support")).open
+            deeds = await client.audit(agent=ann.id, limit=2)
+            rest = await client.audit(after=deeds.last, agent=ann.id)
+            assert deeds.more and {"agent.enrolled", "agent.hours"} <= {
+                one.action for one in (*deeds.entries, *rest.entries)
+            }
+            assert not {one.id for one in deeds.entries} & {one.id for one in rest.entries}
             assert (await client.take_skill(name, "french")).skills == ()
             assert (await client.leave_team(name, "billing")).teams == ("support",)
             assert not (await client.log_out(name, "tab-1")).open
