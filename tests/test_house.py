@@ -21,7 +21,7 @@ RUN_TESTS = "bash tests/run"
 LONGEST = 400
 LONGER_FOR_A_REASON = {
     "adapters/client/documents.py": "every answer of the API as a struct, in the order of the description",
-    "adapters/http/documents.py": "the answers about agents and teams, with what each field means, on one page",
+    "adapters/http/documents.py": "the answers about agents and teams, with what each field means",
     "adapters/client/client.py": "one short method for each route, in the order of the description",
     "benchmarks/roster.py": "four measurements that share one made-up team",
     "storage/ledger.py": "one short method for each small memory, as the port has them",
