@@ -18,9 +18,9 @@ from bot.domain.transition import remove
 from bot.message import words
 from bot.ports import Transaction
 from bot.service import configured, externals, members
-from bot.service.listing import ACTOR, Lists, apply_lists
+from bot.service.listing import ACTOR, Lists, apply_lists, works
 from bot.service.presence import Step, record
-from bot.service.roster_file import AgentRow, RosterFile, account_of
+from bot.service.roster_file import AgentRow, RosterFile, account_of, hours_of
 from bot.service.stored_feeds import stored_feeds
 
 
@@ -191,6 +191,7 @@ class _Agents:
             teams=_ordered(base.teams if row.teams is None else row.teams, self._lists.teams),
             skills=_ordered(base.skills if row.skills is None else row.skills, self._lists.skills),
             externals=base.externals if row.external_ids is None else tuple(sorted(row.external_ids.items())),
+            hours=hours_of(row.hours, base.hours),
         )
 
     def _with_accounts(self, row: AgentRow, there: tuple[Identity, ...]) -> tuple[Identity, ...]:
@@ -364,6 +365,8 @@ def _differs(before: Agent, after: Agent) -> list[str]:
     ):
         told += [f"{verb} {slug}" for slug in new if slug not in old]
         told += [f"{other} {slug}" for slug in old if slug not in new]
+    if after.hours != before.hours:
+        told.append(works(after.hours))
     was, now = dict(before.externals), dict(after.externals)
     told += [f"is {words(now[one], 40)} in {one}" for one in now if was.get(one) != now[one]]
     told += [f"is nobody in {one}" for one in was if one not in now]

@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.domain.agent import Skill, Team
 from bot.domain.errors import BadInput
+from bot.domain.hours import Hours
+from bot.domain.hours_text import days_text, weekly_text
 from bot.message import words
 from bot.ports import Transaction
 from bot.service import teams
+from bot.service.hours import set_team_hours
 from bot.service.roster_file import Listed, RosterFile
 
 ACTOR = "operator"
@@ -38,6 +42,7 @@ def apply_lists(
     made_teams = [
         replace(teams_before.get(slug, Team(slug, name)), name=name) for slug, name in in_teams.items()
     ]
+    hours = {row.slug: row.hours.hours() for row in file.team if row.hours is not None}
     made_skills = [
         replace(skills_before.get(slug, Skill(slug, name)), name=name) for slug, name in in_skills.items()
     ]
@@ -51,6 +56,12 @@ def apply_lists(
             told.append(line)
         if list(old) != list(new) and {*old} == {*new}:
             told.append(f"{what}s: in another order")
+    for team in made_teams:
+        wanted = hours.get(team.slug, team.hours)
+        if wanted != team.hours:
+            change = partial(_as_said, wanted)
+            set_team_hours(tx, organization_id, team.slug, change, ACTOR, now)
+            told.append(f"team {team.slug}: {works(wanted)}")
     return Lists(
         list(in_teams),
         list(in_skills),
@@ -65,6 +76,19 @@ def _refuse_former(there: Sequence[Team] | Sequence[Skill], rows: Sequence[Liste
         now = next((one.slug for one in there if row.slug in one.aliases), None)
         if now is not None:
             raise BadInput(f"slug: {row.slug} was the slug of {now}, and still leads to it. Write {now}.")
+
+
+def _as_said(said: Hours | None, there: Hours | None) -> Hours | None:
+    return said
+
+
+def works(hours: Hours | None) -> str:
+    """Hours in a few words."""
+    if hours is None:
+        return "no hours"
+    off = ", ".join(days_text(one) for one in hours.days_off)
+    week = weekly_text(hours.weekly) or "always"
+    return f"works {week} {hours.zone}{', off ' if off else ''}{off}"
 
 
 def _merged(old: Sequence[tuple[str, str]], rows: Sequence[Listed], prune: bool) -> dict[str, str]:

@@ -13,9 +13,12 @@ from urllib.parse import quote, unquote
 from pydantic import AfterValidator, Field, model_validator
 
 from bot.config import ConfigError, Table, Zone, read_table
-from bot.config.values import Name, Slug
+from bot.config.values import DayOffText, Name, Slug, Week
 from bot.domain.agent import Agent, Skill, Team, Workspace
 from bot.domain.errors import BadInput
+from bot.domain.hours import Hours
+from bot.domain.hours_set import MOST_DAYS_OFF, or_none
+from bot.domain.hours_text import days_text, read_days, read_weekly, weekly_text
 from bot.message import words
 
 MOST_CHATS = 100
@@ -78,11 +81,43 @@ def _systems(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
+class HoursRow(Table):
+    """`hours = { zone = "…", weekly = "…", days_off = ["…"] }`; `{}`: none, always."""
+
+    zone: Zone | None = Field(default=None, examples=["Europe/Berlin"])
+    weekly: Week = ""
+    days_off: tuple[DayOffText, ...] = Field((), max_length=MOST_DAYS_OFF)
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.zone is None and (self.weekly or self.days_off):
+            raise ValueError('hours need their zone, such as zone = "Europe/Berlin"')
+        return self
+
+    def hours(self) -> Hours | None:
+        """What it says; None: always."""
+        if self.zone is None:
+            return None
+        week = read_weekly(self.weekly) if self.weekly else ()
+        return or_none(Hours(self.zone, week, tuple(sorted({read_days(one, None) for one in self.days_off}))))
+
+
+def hours_of(row: HoursRow | None, there: Hours | None) -> Hours | None:
+    """What a row says of hours; as they are where it says nothing."""
+    return there if row is None else row.hours()
+
+
 class Listed(Table):
-    """`[[team]]` or `[[skill]]`"""
+    """`[[skill]]`"""
 
     slug: Slug
     name: Name
+
+
+class TeamRow(Listed):
+    """`[[team]]`"""
+
+    hours: HoursRow | None = None
 
 
 class AgentRow(Table):
@@ -103,12 +138,13 @@ class AgentRow(Table):
     teams: tuple[Slug, ...] | None = None
     skills: tuple[Slug, ...] | None = None
     external_ids: Annotated[Mapping[str, str], AfterValidator(_systems)] | None = None
+    hours: HoursRow | None = None
 
 
 class RosterFile(Table):
     """The whole file."""
 
-    team: tuple[Listed, ...] = ()
+    team: tuple[TeamRow, ...] = ()
     skill: tuple[Listed, ...] = ()
     agent: tuple[AgentRow, ...] = ()
 
@@ -176,6 +212,8 @@ def write(
         for row in rows:
             table = tomlkit.table()
             table.update({"slug": row.slug, "name": row.name})
+            if isinstance(row, Team):
+                _add_hours(table, row.hours)
             array.append(table)
         if rows:
             document.append(key, array)
@@ -211,4 +249,15 @@ def _row(agent: Agent, accounts: Sequence[str]) -> Any:
         row.update({"zone": agent.zone, "zone_by_hand": agent.zone_by_hand})
     row.update({"teams": list(agent.teams), "skills": list(agent.skills)})
     row.append("external_ids", externals)
+    _add_hours(row, agent.hours)
     return row
+
+
+def _add_hours(table: Any, hours: Hours | None) -> None:
+    import tomlkit
+
+    if hours is not None:
+        said = tomlkit.inline_table()
+        said.update({"zone": hours.zone, "weekly": weekly_text(hours.weekly)})
+        said.update({"days_off": [days_text(off) for off in hours.days_off]})
+        table.append("hours", said)

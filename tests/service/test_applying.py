@@ -270,3 +270,22 @@ async def test_a_key_made_before_the_first_start_changes_nothing_of_that() -> No
     await house.store.write(lambda tx: tx.members.ensure_organization("default", "Acme", NOW))
     await house.apply(FILE)
     assert (await house.agents())["Sam"].teams == ("night",)
+
+
+async def test_hours_are_set_kept_and_taken_by_a_file() -> None:
+    house = House()
+    weekly = (
+        'hours = { zone = "Europe/Berlin", weekly = "mon-fri 9:00-17:00", days_off = ["2026-12-24 Eve"] }'
+    )
+    team = '[[team]]\nslug = "support"\nname = "Support"\n'
+    told = await house.apply(f"{team}{weekly}\n{SAM}{weekly}")
+    assert "team support: works mon-fri 09:00-17:00 Europe/Berlin, off 2026-12-24 Eve" in told
+    assert await house.apply(f"{team}{SAM}") == [], "what is left out stays"
+    assert await house.apply(f"{team}hours = {{}}\n{SAM}hours = {{}}") == [
+        "team support: no hours",
+        "Sam (slack:T1:U2): no hours",
+    ]
+    with pytest.raises(BadInput, match=r"\[\[agent\]\] 1 \(Sam\), hours: .*zone"):
+        await house.apply(SAM + 'hours = { weekly = "mon 9:00-10:00" }')
+    with pytest.raises(BadInput, match=r"\[\[team\]\] 1 \(Support\), hours.weekly: .*mon-fri"):
+        await house.apply(team + 'hours = { zone = "UTC", weekly = "9 to 5" }')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import date
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,13 +14,28 @@ from roster_house import NOW, House
 from bot.config import Config
 from bot.domain.agent import Agent, Identity, Role, Skill, Team
 from bot.domain.facts import new_agent
+from bot.domain.hours import DayOff, Hours
+from bot.domain.hours_text import read_weekly
 from bot.message import words
 from bot.ports import Transaction
 from bot.service import configured
 
 NAMES = st.text(min_size=1, max_size=30).map(words).filter(bool)
 PLACES = [("slack", "T1"), ("slack", "E1:T2"), ("discord", "9"), ("matrix", "home server%")]
-TEAMS = [Team("support", "Support"), Team("billing-eu", "Abrechnung „EU“"), Team("t3", 'Tab\t"and" \\ line')]
+CLOSED = (
+    DayOff(date(2026, 12, 24), date(2026, 12, 26), "Christmas, „quiet“"),
+    DayOff(date(2027, 1, 1), date(2027, 1, 1)),
+)
+HOURS = [
+    None,
+    Hours("Europe/Berlin", read_weekly("mon-fri 09:00-12:00 13:00-17:30, sat 22:00-02:00"), CLOSED),
+    Hours("Asia/Tokyo", (), CLOSED[1:]),
+]
+TEAMS = [
+    Team("support", "Support", hours=HOURS[1]),
+    Team("billing-eu", "Abrechnung „EU“"),
+    Team("t3", 'Tab\t"and" \\ line'),
+]
 SKILLS = [Skill("german", "Deutsch"), Skill("refunds", "Refunds")]
 
 
@@ -48,6 +64,7 @@ def agents(draw: st.DrawFn) -> list[Agent]:
                 removed=draw(st.sampled_from([False, False, False, True])),
                 identities=accounts,
                 externals=tuple((system, f"{number}") for system in sorted(systems)),
+                hours=draw(st.sampled_from(HOURS)),
             )
         )
     return made
