@@ -11,6 +11,7 @@ from msgspec import Struct
 from bot.core import Rollcall
 from bot.domain.errors import NotFound
 from bot.domain.facts import FeedState, Presence
+from bot.domain.named import meant, spoken
 from bot.message import Line, Moment, TimeStyle, words
 from bot.ports import Transaction
 from bot.replies import LABELS, platform_name, roster_line
@@ -27,8 +28,8 @@ class Seen(Struct, frozen=True):
 
 
 async def look(core: Rollcall, team: str | None = None) -> Seen:
-    """Everybody, or a team by its slug or name; the core's roster is theirs then. Raises NotFound for a team
-    that is not there."""
+    """Everybody, or a team by a slug that it has or had, or its name; the core's roster is theirs then.
+    Raises NotFound for a team that is not there."""
     now = core.clock.now()
 
     def read(tx: Transaction) -> None:
@@ -43,14 +44,14 @@ async def look(core: Rollcall, team: str | None = None) -> Seen:
         core.roster.load(everyone, feeds.values(), tx.presence.loads(organization_id, now), now)
 
     await core.store.read(read)
+    await core.holidays.glance(core.teams, now)
     title, slug = core.config.organization.name, None
     if team is not None:
-        wanted = team.casefold()
-        found = [one for one in core.teams if wanted in (one.slug, one.name.casefold())]
-        if not found:
+        slug = meant(team, spoken(core.teams))
+        if slug is None:
             there = ", ".join(one.slug for one in core.teams) or "none yet"
             raise NotFound(f"There is no team {words(team, 40)}. There are: {there}.")
-        title, slug = found[0].name, found[0].slug
+        title = next(one.name for one in core.teams if one.slug == slug)
     return Seen(title, core.roster.rows(now, slug), now)
 
 
@@ -66,6 +67,11 @@ def page(core: Rollcall, seen: Seen, zone: tzinfo) -> list[str]:
             lost = _plain((Moment(feed.lost_at, TimeStyle.DATE_TIME),), zone)
             where = f"{platform_name(feed.platform, first=True)} ({name})"
             lines.append(f"{where} has not been seen since {lost}: who is there is unconfirmed.")
+    for team in core.teams:
+        if not core.roster.open(seen.as_of, team.slug):
+            opens = core.roster.opens_at(seen.as_of, team.slug)
+            until = f" until {opens.astimezone(zone):%Y-%m-%d %H:%M}" if opens is not None else ""
+            lines.append(f"{words(team.name, 40)} is closed{until}.")
     for presence in order:
         if groups[presence]:
             lines += ["", f"{LABELS[presence]} ({len(groups[presence])})"]

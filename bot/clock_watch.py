@@ -65,7 +65,7 @@ class ClockWatch:
         roster = self._changes.roster
 
         def decide(facts: Facts, at: datetime, agent: Agent) -> Decision:
-            return facts_set_back(facts, by, roster.feeds, roster.policy, at, agent.zone)
+            return facts_set_back(facts, by, roster.feeds, roster.policy, at, agent.zone, agent.hours)
 
         await self._changes.many([agent.id for agent in roster.everyone()], decide)
         roster.set_back(self._clock.now())

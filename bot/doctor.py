@@ -9,6 +9,7 @@ import resource
 import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import msgspec
 
 from bot.config import Config, holds_password
 from bot.config.reading import SECRETS
+from bot.holidays import BadCalendar, read_file
 from bot.logs import Redactor
 from bot.ports import Finding
 
@@ -93,6 +95,21 @@ def _kept(table: Mapping[str, Any], name: str) -> bool:
     if name == "database":
         return holds_password(str(part.get("url", "")))
     return any(key in part for key in SECRETS[name])
+
+
+def calendars(config: Config, now: datetime) -> list[Finding]:
+    """The teams' files of holidays, as a start would read them."""
+    found = []
+    for team in config.team:
+        if team.holidays:
+            try:
+                read_file(Path(team.holidays), team.zone or config.organization.zone, now)
+            except BadCalendar as problem:
+                said = f"the file {team.holidays} of the team {team.slug} {problem}. Correct or replace it."
+                found.append(Finding("holidays", False, said))
+            else:
+                found.append(Finding("holidays", True, f"{team.holidays} of the team {team.slug}"))
+    return found
 
 
 def zones(config: Config) -> list[Finding]:

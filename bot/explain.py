@@ -194,6 +194,7 @@ def _seen(row: Row, feeds: Mapping[str, Feed], policy: Policy, now: datetime) ->
             " that you're here; that holds until ",
             Moment(check_in.until_at),
             f", and each command of yours starts its {length(policy.check_in)} again",
+            ", to the end of your hours at the latest" if row.agent.hours is not None else "",
         )
 
 

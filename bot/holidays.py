@@ -126,6 +126,10 @@ class Holidays:
         """Read all files. Raises ConfigError for one that can't be used."""
         await self._read(teams, now, strict=True)
 
+    async def glance(self, teams: Sequence[Team], now: datetime) -> None:
+        """Read all files, beside a program that runs. What can't be read counts for nothing."""
+        await self._read(teams, now, strict=False)
+
     async def again(self, teams: Sequence[Team], now: datetime) -> None:
         """Read them again, if it is time to. What can't be read stays as it was."""
         if self._due_at is not None and now >= self._due_at:
@@ -140,12 +144,17 @@ class Holidays:
         if not self._files:
             return
         self._due_at = now + READ_AGAIN
-        zones = {team.slug: team.hours.zone for team in teams if team.hours is not None}
+        zones = {
+            slug: team.hours.zone
+            for team in teams
+            if team.hours is not None
+            for slug in (team.slug, *team.aliases)
+        }
         found = dict(self._listed)
         for slug, file in self._files.items():
             zone = zones.get(slug, self._zones[slug])
             try:
-                found[slug] = await asyncio.to_thread(_read_file, file, zone, now)
+                found[slug] = await asyncio.to_thread(read_file, file, zone, now)
             except BadCalendar as problem:
                 sentence = f'[[team]] "{slug}" holidays: the file {file} {problem}.'
                 if strict:
@@ -156,15 +165,17 @@ class Holidays:
 
     def _hours(self, team: Team) -> Hours | None:
         """The team's hours with its holidays; None: always open."""
-        listed = self._listed.get(team.slug)
+        named = next((slug for slug in (team.slug, *team.aliases) if slug in self._listed), None)
+        listed = None if named is None else self._listed[named]
         if listed is None or not (listed.days_off or listed.closed):
             return team.hours
-        hours = team.hours or Hours(self._zones[team.slug])
+        hours = team.hours or Hours(self._zones[named or team.slug])
         days_off = tuple(sorted({*hours.days_off, *listed.days_off}))
         return replace(hours, days_off=days_off, closed=listed.closed)
 
 
-def _read_file(file: Path, zone: str, now: datetime) -> Listed:
+def read_file(file: Path, zone: str, now: datetime) -> Listed:
+    """The holidays in a file, as `read_calendar`. Raises BadCalendar."""
     try:
         with file.open("rb") as opened:
             content = opened.read(LARGEST_FILE + 1)

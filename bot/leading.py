@@ -267,7 +267,7 @@ class Leading:
     async def _skill_delete(self, asked: Asked) -> Message:
         slug, actor = asked.arguments["skill"], actor_of(asked)
         skill = next((one for one in self.core.skills if one.slug == slug), Skill(slug, slug))
-        if any(slug == one.slug for one in self.core.config.skill):
+        if any(one.slug in (slug, *skill.aliases) for one in self.core.config.skill):
             raise BadInput(
                 f"`{slug}` stands in the configuration, and would be there again with the next start. "
                 "Whoever runs Rollcall takes it out there.",

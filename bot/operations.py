@@ -59,6 +59,7 @@ async def examined(paths: Sequence[Path]) -> list[Finding]:
         return [
             *doctor.secret_files(dict(zip(paths, tables, strict=True))),
             *doctor.zones(first),
+            *(one for config in configs for one in doctor.calendars(config, clock.now())),
             *doctor.open_files(),
         ]
 

@@ -29,11 +29,16 @@ def after_an_absence(row: Row, policy: Policy, now: datetime) -> Iterator[Line]:
             yield ("Whenever you're back after that, you're Available again.",)
         elif policy.resume_gap:
             gap = length(policy.resume_gap)
-            yield (f"Back within {gap}, you're Available as before; later you're Away, and I ask you.",)
+            within = f"Back within {gap}{_in_hours(row)}"
+            yield (f"{within}, you're Available as before; later you're Away, and I ask you.",)
         else:
             yield ("When you're back after that, you're Away, and I ask you.",)
     elif intent.until_at is None and policy.on_return is OnReturn.AVAILABLE:
         yield (f"Back after {length(policy.resume_gap)} or longer, you're Available by yourself.",)
+
+
+def _in_hours(row: Row) -> str:
+    return " and in your hours" if row.agent.hours is not None else ""
 
 
 def _back(row: Row, intent: Intent, policy: Policy, now: datetime) -> Iterator[Line]:
@@ -46,7 +51,8 @@ def _back(row: Row, intent: Intent, policy: Policy, now: datetime) -> Iterator[L
         if not asks:
             yield ("As soon as you're back, you're Available.",)
         elif now < resumes_until:
-            yield ("Back by ", Moment(resumes_until), f", you're Available as before; {LATER}.")
+            before = f"{_in_hours(row)}, you're Available as before; {LATER}."
+            yield ("Back by ", Moment(resumes_until), before)
         else:
             yield ("When you're back, you're Away until you say otherwise.",)
     elif intent.until_at is not None:

@@ -10,6 +10,7 @@ from adapters.http.audit_documents import AuditBody, AuditPage
 from adapters.http.exchange import Asked
 from adapters.http.parameters import Cursor, PageSize, cursor_for, cursor_of
 from adapters.http.problems import Problem, bad_value
+from adapters.http.sight import whole
 from adapters.http.strict import answered
 from bot.core import Rollcall
 from bot.domain.agent import Agent
@@ -45,6 +46,7 @@ class AuditRoutes:
         """Entries behind `after`, or from the oldest that is kept. They stand in the order of what was done,
         which may be a moment before it was written: whoever follows the audit asks from a little earlier."""
         asked: Asked = request.scope["rollcall"]
+        whole(asked, "read the audit")
         place = None if after is None else _place(after)
         named = None if agent is None or not agent.startswith("ext:") else self._find(asked, agent).id
         agent_id, organization_id = named or agent, self._core.organization_id

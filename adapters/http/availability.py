@@ -19,6 +19,7 @@ from adapters.http.documents import (
     feed_body,
     routable_agent,
     trouble_body,
+    works_for,
 )
 from adapters.http.incoming import echoed, nearest, query_of, whole_number
 from adapters.http.problems import Fault, Problem
@@ -145,11 +146,18 @@ def compose(core: Rollcall, question: Question, now: datetime) -> Availability:
     else:
         rows, routable = core.roster.best(now, question.limit, within, skills)
         counts = _counted(core.roster.rows(now, within, skills[0]), skills)
+    if sight is not None and within is None:
+        is_open = any(core.roster.open(now, slug) for slug in sight)
+        expected = [at for slug in sight if (at := core.roster.next_expected(now, slug, skills)) is not None]
+        next_at = min(expected, default=None)
+    else:
+        is_open = core.roster.open(now, within)
+        next_at = core.roster.next_expected(now, within, skills)
     return Availability(
         team,
         skills,
-        core.roster.open(now, team),
-        core.roster.next_expected(now, team, skills),
+        is_open,
+        next_at,
         routable,
         counts,
         tuple(routable_agent(row, sight) for row in rows),
@@ -170,6 +178,6 @@ def _of_several(
 ) -> tuple[list[Row], int, Counts]:
     """The best of several teams, how many they are, and all by presence."""
     everybody, _ = core.roster.best(now, len(core.roster), None, question.skills)
-    best = [row for row in everybody if not sight.isdisjoint(row.agent.teams)]
+    best = [row for row in everybody if works_for(core, row.agent, sight, now)]
     there = (row for row in core.roster.rows(now) if not sight.isdisjoint(row.agent.teams))
     return best[: question.limit], len(best), _counted(there, question.skills)

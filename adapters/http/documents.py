@@ -406,6 +406,11 @@ def counts_of(core: Rollcall, now: datetime, team: str | None, skill: str | None
     return Counts(pool.available, pool.away, pool.offline)
 
 
+def works_for(core: Rollcall, agent: Agent, sight: Sight, now: datetime) -> bool:
+    """Whether one of these teams that the agent is in is open."""
+    return any(slug in sight and core.roster.open(now, slug) for slug in agent.teams)
+
+
 def counts_within(
     core: Rollcall, now: datetime, team: str | None, skill: str | None, sight: Sight | None
 ) -> tuple[int, Counts]:
@@ -417,7 +422,10 @@ def counts_within(
                 row for row in core.roster.rows(now, None, skill) if not sight.isdisjoint(row.agent.teams)
             ]
             tally = Counter(row.verdict.presence for row in rows)
-            routable = sum(not core.roster.why_not(row.agent.id, now) for row in rows)
+            routable = sum(
+                works_for(core, row.agent, sight, now) and not core.roster.why_not(row.agent.id, now)
+                for row in rows
+            )
             return routable, Counts(tally[Presence.AVAILABLE], tally[Presence.AWAY], tally[Presence.OFFLINE])
         team = next(iter(sight))
     return core.roster.pool(now, team, skill).routable, counts_of(core, now, team, skill)

@@ -8,6 +8,7 @@ from adapters.http.exchange import Asked
 from adapters.http.hours_documents import SET_HOURS, HoursBody, HoursDocument, document, hours_in
 from adapters.http.parameters import AgentName
 from adapters.http.resource_documents import TeamSlug
+from adapters.http.sight import whole
 from adapters.http.strict import answered, told
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Team
@@ -70,6 +71,7 @@ class HoursRoutes:
         return await self._set_team(request.scope["rollcall"], team, None)
 
     async def _set_team(self, asked: Asked, slug: str, hours: Hours | None) -> Response:
+        whole(asked, "change teams")
         team = await change_team(self._core, self._team_of(asked, slug).slug, lambda _: hours, _actor(asked))
         asked.now = self._core.clock.now()
         return told(self._of_team(team, asked), asked)

@@ -9,12 +9,19 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from bot.domain.facts import Facts, Feed, Policy
+from bot.domain.hours import Hours
 from bot.domain.presence import Feeds
 from bot.domain.transition import Step, reviewed
 
 
 def facts_set_back(
-    facts: Facts, by: timedelta, feeds: Feeds, policy: Policy, now: datetime, zone: str | None
+    facts: Facts,
+    by: timedelta,
+    feeds: Feeds,
+    policy: Policy,
+    now: datetime,
+    zone: str | None,
+    hours: Hours | None = None,
 ) -> Step:
     """The facts by a clock that was set back by so much, to `now`; `feeds` are by that clock already. A
     check-in lasts no longer from now than a new one would; an away lasts until when it was said to."""
@@ -39,7 +46,7 @@ def facts_set_back(
     )
     if after == facts and (facts.reviewed_at or facts.interval.since) <= now:
         return facts, ()
-    return reviewed(after, feeds, policy, now, zone)
+    return reviewed(after, feeds, policy, now, zone, hours=hours)
 
 
 def feed_set_back(feed: Feed, by: timedelta, now: datetime) -> Feed:

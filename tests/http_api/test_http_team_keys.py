@@ -34,6 +34,11 @@ async def crew(at: House) -> tuple[Agent, Agent, Agent]:
     return ann, bob, cid
 
 
+async def admin(at: House, method: str, path: str, body: object) -> None:
+    answer = await at.ask(path, method=method, scope="admin", json=body)
+    assert answer.status_code in (200, 201), answer.text
+
+
 def named(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 200, answer.text
     return sorted(agent["name"] for agent in answer.json()["agents"])
@@ -84,6 +89,32 @@ async def test_several_teams_are_counted_together_and_each_agent_once() -> None:
         assert (await at.ask("/v1/skills/french", key=both)).json()["routable"] == 2
         await at.change_agent(ann, teams=())
         assert named(await at.ask("/v1/availability", key=both)) == ["Bob"]
+
+
+async def test_what_is_open_and_who_is_expected_is_of_the_teams_alone() -> None:
+    """Hours of a team that is not seen open nothing for it, and its agents' shifts are nobody's here."""
+    async with house() as at:
+        _, bob, cid = await crew(at)
+        await admin(at, "POST", "/v1/teams", {"name": "Sales"})
+        for path, weekly in (  # at START it is Monday, 9:00 UTC
+            ("teams/support", "mon-fri 10:00-17:00"),
+            ("teams/billing", "mon-fri 8:00-17:00"),
+            ("teams/sales", "mon-fri 12:00-17:00"),
+            (f"agents/{bob.id}", "mon-fri 9:37-17:00"),
+        ):
+            await admin(at, "PUT", f"/v1/{path}/hours", {"zone": "UTC", "weekly": weekly})
+        one, several = await team_key(at, "support"), await team_key(at, "support", "sales")
+        for key in (one, several):
+            body = (await at.ask("/v1/availability", key=key)).json()
+            assert (body["open"], body["routable"], body["agents"]) == (False, 0, [])
+            assert body["next_expected_at"] == "2026-11-02T10:00:00Z"
+        both = await team_key(at, "support", "billing")
+        body = (await at.ask("/v1/availability", key=both)).json()
+        assert (body["open"], [agent["name"] for agent in body["agents"]]) == (True, ["Cid"])
+        assert (await at.ask("/v1/skills", key=several)).json()["skills"][0]["routable"] == 0
+        await at.away(cid)
+        body = (await at.ask("/v1/availability", key=both)).json()
+        assert body["next_expected_at"] == "2026-11-02T09:37:00Z"
 
 
 CALLS: list[tuple[str, str, object]] = [
@@ -140,6 +171,10 @@ async def test_what_is_the_whole_organizations_is_forbidden() -> None:
             ("POST", "/v1/skills", {"name": "X"}),
             ("PATCH", "/v1/skills/french", {"name": "X"}),
             ("DELETE", "/v1/skills/french", None),
+            ("PUT", "/v1/teams/support/hours", {"zone": "UTC", "weekly": "mon 9:00-10:00"}),
+            ("DELETE", "/v1/teams/support/hours", None),
+            ("GET", "/v1/audit", None),
+            ("GET", f"/v1/audit?agent={ann.id}", None),
             ("GET", "/v1/keys", None),
             ("POST", "/v1/keys", {"name": "X", "scopes": ["admin"]}),
             ("POST", f"/v1/keys/{support[3:29]}/rotate", {}),

@@ -160,6 +160,14 @@ async def test_a_word_that_holds_says_until_when_and_what_starts_it_again() -> N
     assert "that holds until 12:00" in await me(team)
 
 
+async def test_working_hours_end_what_a_word_and_an_absence_promise() -> None:
+    team, _ = await connected()
+    await team.type("7", "/presence hours set mon-fri 9-16 Europe/Berlin", on="discord", name="Ana")
+    shown = await me(team)
+    assert "starts its 8 h again, to the end of your hours at the latest" in shown
+    assert "Back within 30 min and in your hours, you're Available as before" in shown
+
+
 async def test_where_nothing_tells_who_is_there_nobody_is_promised_to_be_seen_again() -> None:
     team = await open_team()
     await team.type("7", "/available", on="discord", name="Ana")

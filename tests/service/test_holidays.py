@@ -6,14 +6,17 @@ import asyncio
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from desk import ManualClock, Team, open_team, read
 
+from bot import beside
 from bot.config import Config, ConfigError, load_config
 from bot.core import Rollcall
 from bot.domain.hours import Closed, DayOff
 from bot.holidays import BadCalendar, Listed, read_calendar
+from bot.service.teams import change
 from storage.database import open_inline
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -144,6 +147,20 @@ async def test_a_team_is_closed_on_its_holidays(tmp_path: Path) -> None:
     assert not team.desk.roster.open(team.clock.now(), "support"), "what leads set stands beside the file"
     team.clock.advance(days=1)
     assert team.desk.roster.open(team.clock.now(), "support")
+
+
+async def test_holidays_go_with_a_team_whose_slug_changes(tmp_path: Path) -> None:
+    file = tmp_path / "holidays.ics"
+    file.write_bytes(calendar("DTSTART;VALUE=DATE:20261123\nSUMMARY:Founding day"))
+    team = await with_calendar(file)
+    owner = team.desk.organization_id
+    await team.desk.lists.change(
+        lambda tx, now: change(tx, owner, "team", "support", "op", now, new_slug="help")
+    )
+    assert not team.desk.roster.open(team.clock.now(), "help")
+    core = Rollcall(team.desk.config, team.desk.store, team.clock)
+    seen = await beside.look(core, "support")
+    assert "Support is closed until 2026-11-24 00:00." in beside.page(core, seen, ZoneInfo("Europe/Berlin"))
 
 
 async def test_the_file_is_read_again_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
