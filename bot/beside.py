@@ -37,7 +37,7 @@ async def look(core: Rollcall, team: str | None = None) -> Seen:
         if organization_id is None:  # never started
             return
         core.organization_id = organization_id
-        core.lists.take(tx, organization_id)
+        core.lists.take(tx.members.teams(organization_id), tx.members.skills(organization_id))
         core.workspaces.update((one.id, one) for one in tx.members.workspaces(organization_id))
         everyone = list(tx.members.everyone(organization_id))
         feeds = stored_feeds(tx, organization_id, core.config, (agent for agent, _ in everyone), now)

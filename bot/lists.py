@@ -35,12 +35,20 @@ class Lists:
 
     async def read(self) -> None:
         """As they now are. Raises Unavailable."""
-        await self._store.read(lambda tx: self.take(tx, self._changes.organization_id))
+        async with self._alone:  # an older reading never takes the place of a newer one
+            await self._read()
 
-    def take(self, tx: Transaction, organization_id: str) -> None:
-        """As they are in this transaction."""
-        self.teams, self.skills = tx.members.teams(organization_id), tx.members.skills(organization_id)
-        self._shown(self.teams, self._clock.now())
+    async def _read(self) -> None:
+        organization_id = self._changes.organization_id
+        teams, skills = await self._store.read(
+            lambda tx: (tx.members.teams(organization_id), tx.members.skills(organization_id))
+        )
+        self.take(teams, skills)
+
+    def take(self, teams: Sequence[Team], skills: Sequence[Skill]) -> None:
+        """These they are. On the event loop: what follows from it is shown at once."""
+        self.teams, self.skills = teams, skills
+        self._shown(teams, self._clock.now())
 
     async def change(self, operation: Callable[[Transaction, datetime], T]) -> T:
         """Change them, and show them; also with whoever is in one whose slug changed. Raises what the
@@ -59,10 +67,11 @@ class Lists:
     async def catch_up(self) -> None:
         """Read them again where it is not known what became of a change."""
         if self._in_doubt:
-            await self._show()
+            async with self._alone:
+                await self._show()
 
     async def _show(self) -> None:
-        await self.read()
+        await self._read()
         self._in_doubt = False
         teams, skills = {one.slug for one in self.teams}, {one.slug for one in self.skills}
         everyone = self._changes.roster.everyone()

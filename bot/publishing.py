@@ -113,7 +113,12 @@ class Publisher:
         await core.read_lists()
         touched = list(dict.fromkeys(event.agent_id for event in told if event.agent_id is not None))
         for agent_id in touched:
-            await core.changes.refresh(agent_id)
+            try:
+                await core.changes.refresh(agent_id)
+            except Unavailable:
+                raise
+            except Exception:  # one agent's trouble must not keep everybody's events back
+                log.exception("an agent can't be read again", extra={"agent": agent_id})
         agents = filter(None, map(core.roster.agent, touched))
         for workspace_id in {one.workspace_id for agent in agents for one in agent.identities}:
             core.feeds.refit(workspace_id)

@@ -1,5 +1,6 @@
 """Who asks: keys in memory, read again every few seconds, and how often each may ask."""
 
+import asyncio
 import logging
 from datetime import datetime
 from ipaddress import IPv6Network
@@ -26,6 +27,7 @@ class Access:
         """`beside`: another organization's, behind the same door. They count wrong keys together: else an
         address that is told 429 would see by a 401 which ids another organization knows."""
         self._core = core
+        self._reading = asyncio.Lock()
         self._keys: dict[bytes, ApiKey] = {}
         self._used: dict[str, datetime] = {}
         self._wrong: Buckets = beside._wrong if beside else Buckets(WRONG_KEYS_PER_MINUTE, MOST_ADDRESSES)
@@ -34,9 +36,10 @@ class Access:
     async def refresh(self) -> None:
         """Read the keys again. Raises Unavailable, and then keeps those it knows."""
         organization_id = self._core.organization_id
-        found = await self._core.store.read(lambda tx: tx.ledger.keys(organization_id))
-        self._keys = service.by_id(found, organization_id)
-        self.limits.keep(key.id for key in self._keys.values())
+        async with self._reading:  # an older reading never takes the place of a newer one
+            found = await self._core.store.read(lambda tx: tx.ledger.keys(organization_id))
+            self._keys = service.by_id(found, organization_id)
+            self.limits.keep(key.id for key in self._keys.values())
 
     async def note_use(self) -> None:
         """Write down when keys were last used."""

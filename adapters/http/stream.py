@@ -227,6 +227,9 @@ class Stream:
 
     async def _hand_on(self, placed: Sequence[Placed], frames: Sequence[bytes]) -> None:
         """One piece to all who are live."""
+        for connection, seen in self._live.items():
+            if seen is not None:  # a team's slug may be another by now
+                self._live[connection] = sight_of(self._core, self._open[connection])
         some: dict[Sight, bytes] = {}
         while missing := {sight for sight in self._live.values() if sight is not None} - some.keys():
             for sight in missing:

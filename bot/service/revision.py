@@ -15,6 +15,8 @@ def revision_of(one: Agent | Team | Skill) -> str:
         told: object = (
             one.name,
             one.zone,
+            one.zone_by_hand,
+            one.hours,
             one.role,
             one.capacity,
             one.teams,

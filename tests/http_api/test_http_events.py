@@ -228,3 +228,22 @@ async def test_another_organizations_events_are_not_told() -> None:
             assert told.data["agent_id"] == ann.id
         page = (await at.ask("/v1/events?after=")).json()
         assert {one["agent_id"] for one in page["events"]} == {ann.id}
+
+
+async def test_an_agent_who_can_not_be_read_again_keeps_nobodys_events_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What another process wrote is taken over with its event; one broken row must not stop all."""
+    async with house() as at:
+        ann = await at.agent("Ann")
+
+        async def broken(agent_id: str) -> None:
+            raise LookupError("a row that nobody can read")
+
+        async with await follower(at) as one:
+            await one.begun()
+            monkeypatch.setattr(at.core.changes, "refresh", broken)
+            await names(at, ann, 1)
+            told = await one.next()
+            assert told is not None
+            assert told.type == "agent.updated"

@@ -344,16 +344,16 @@ async def test_a_change_whose_showing_fails_is_shown_by_the_next_tick(
 ) -> None:
     """It is committed: 503 says that nothing is known, and the same request again has the answer."""
     async with house() as at:
-        read = at.core.lists.read
+        read = at.core.lists._read
 
         async def fails() -> None:
             raise Unavailable("The database can't be read just now.")
 
-        monkeypatch.setattr(at.core.lists, "read", fails)
+        monkeypatch.setattr(at.core.lists, "_read", fails)
         body, key = {"name": "Sales"}, {"idempotency_key": "k"}
         assert (await admin(at, "POST", TEAMS, body, **key)).status_code == 503
         assert (await at.ask(f"{TEAMS}/sales")).status_code == 404
-        monkeypatch.setattr(at.core.lists, "read", read)
+        monkeypatch.setattr(at.core.lists, "_read", read)
         await at.core.tick()
         assert (await at.ask(f"{TEAMS}/sales")).status_code == 200
         assert (await admin(at, "POST", TEAMS, body, **key)).status_code == 201

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 from follower import Follower, Told
 from http_house import House, house
 
 from bot.domain.agent import Agent
+from bot.ports import Transaction
 from bot.service import keys
 
 AGENTS = "/v1/agents"
@@ -287,6 +290,42 @@ async def test_the_stream_tells_of_the_teams_alone_and_that_somebody_left_them()
             assert len(await last_of(everything, 14)) == 14
             ids = [int(one.id) for one in told]
             assert ids == sorted(set(ids)), "positions are everybody's"
+
+
+async def test_the_stream_goes_on_when_its_team_is_known_by_another_slug() -> None:
+    async with house() as at:
+        ann, _, _ = await crew(at)
+        async with Follower(at.server.address, await team_key(at, "support")) as following:
+            await following.begun()
+            while not at.server.app.stream._live:
+                await asyncio.sleep(0.01)
+            await admin(at, "PATCH", "/v1/teams/support", {"slug": "help"})
+            await at.away(ann, "heard")
+            told = await last_of(following, 2)
+        assert [one.type for one in told] == ["team.renamed", "presence.changed"]
+
+
+async def test_a_late_reading_of_keys_brings_no_ended_key_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house() as at:
+        text, access, real = await team_key(at), at.server.app.access, at.core.store.read
+        late, begun = asyncio.Event(), asyncio.Event()
+
+        async def slowly(operation: Callable[[Transaction], Any]) -> Any:
+            found = await real(operation)
+            if not begun.is_set():
+                begun.set()
+                await late.wait()
+            return found
+
+        monkeypatch.setattr(at.core.store, "read", slowly)
+        periodic = asyncio.create_task(access.refresh())
+        await begun.wait()
+        await at.store.write(lambda tx: keys.revoke(tx, at.core.organization_id, text[3:29], at.clock.now()))
+        newer = asyncio.create_task(access.refresh())
+        await asyncio.sleep(0.05)
+        late.set()
+        await asyncio.gather(periodic, newer)
+        assert (await at.ask("/v1/agents", key=text)).status_code == 401
 
 
 async def test_who_comes_back_late_hears_what_is_theirs_and_when_they_left() -> None:

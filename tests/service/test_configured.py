@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bot.dispatch import Desk
 from bot.domain.hours import DayOff, Hours
 from bot.domain.hours_text import read_weekly, weekly_text
 from bot.hours import change_team
-from storage.database import ensure_schema, open_inline
+from storage.database import ensure_schema, open_inline, open_store
 
 BOSS: dict[str, Any] = {"name": "Ann", "is_admin": True}
 SUPPORT = {"slug": "support", "name": "Support", "everyone": True}
@@ -253,3 +254,19 @@ async def test_of_hours_a_start_applies_what_has_changed_in_the_configuration(st
     assert hours(team)["support"] == "mon-fri 09:00-17:00 Asia/Tokyo2"
     team = await starts.start(team=[SUPPORT, BILLING])
     assert hours(team) == {"support": " Asia/Tokyo1", "billing": "sat 10:00-14:00 Europe/Berlin1"}
+
+
+async def test_lists_are_shown_on_the_event_loop_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The roster belongs to it: a reader's thread would change it under whoever asks."""
+    url = f"sqlite:///{tmp_path / 'rollcall.sqlite3'}"
+    ensure_schema(url)
+    store = open_store(url)
+    desk = Desk(Config.model_validate(TEAMS), store, ManualClock())
+    await desk.start()
+    where: list[threading.Thread] = []
+    monkeypatch.setattr(desk.lists, "_shown", lambda *_: where.append(threading.current_thread()))
+    await desk.read_lists()
+    await store.close()
+    assert where == [threading.current_thread()]

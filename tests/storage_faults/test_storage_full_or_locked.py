@@ -26,16 +26,16 @@ PATIENCE = (1.5, 2.6)
 """Seconds after which a locked database is refused: about two."""
 
 
-def put(key: str, size: int) -> Callable[[Transaction], None]:
+def put(key: str, size: int, owner: str = "org_1") -> Callable[[Transaction], None]:
     """An operation that leaves so many characters."""
-    return lambda tx: tx.ledger.put_setting("org_1", key, "x" * size, START)
+    return lambda tx: tx.ledger.put_setting(owner, key, "x" * size, START)
 
 
-async def present(store: Store, keys: range) -> list[int]:
+async def present(store: Store, keys: range, owner: str) -> list[int]:
     """Which of them were kept."""
 
     def look(tx: Transaction) -> list[int]:
-        return [key for key in keys if tx.ledger.setting("org_1", str(key)) is not None]
+        return [key for key in keys if tx.ledger.setting(owner, str(key)) is not None]
 
     return await store.read(look)
 
@@ -69,13 +69,14 @@ async def test_a_full_disk_refuses_writes_keeps_what_it_confirmed_and_still_read
     url = f"sqlite:///{small_disk}/rollcall.sqlite3"
     ensure_schema(url)
     store = open_store(url)
+    owner = await store.write(lambda tx: tx.members.ensure_organization("default", "Acme", START))
     limit_pages(store, small_disk, 200)
     kept: list[int] = []
     refused: set[str] = set()
 
     async def fill(key: int) -> None:
         try:
-            await store.write(put(str(key), 20_000))
+            await store.write(put(str(key), 20_000, owner))
         except Unavailable as error:
             refused.add(error.sentence)
         else:
@@ -86,11 +87,11 @@ async def test_a_full_disk_refuses_writes_keeps_what_it_confirmed_and_still_read
     assert kept
     assert len(refused) == 1
     assert "disk is full, so nothing was changed" in refused.pop()
-    assert await present(store, range(96)) == sorted(kept), "reads go on, and say what was confirmed"
+    assert await present(store, range(96), owner) == sorted(kept), "reads go on, and say what was confirmed"
     ballast.unlink()
     limit_pages(store, small_disk, 10_000)
-    await store.write(put("again", 10))
-    assert await store.read(lambda tx: tx.ledger.setting("org_1", "again")) == "x" * 10
+    await store.write(put("again", 10, owner))
+    assert await store.read(lambda tx: tx.ledger.setting(owner, "again")) == "x" * 10
     await store.close()
     assert [line for line in admin.check(url) if not line.startswith("ok")] == []
 

@@ -26,7 +26,8 @@ CALLERS = 12
 class Tally:
     """What callers were told of the events they wrote."""
 
-    def __init__(self) -> None:
+    def __init__(self, organization_id: str, agent_id: str) -> None:
+        self.organization_id, self.agent_id = organization_id, agent_id
         self.kept: set[str] = set()
         self.refused: set[str] = set()
         self.undecided: set[str] = set()
@@ -34,7 +35,7 @@ class Tally:
 
     async def write(self, store: Store, number: int) -> None:
         """One event, and what came of it."""
-        one = event("org_1", "agt_1", number)
+        one = event(self.organization_id, self.agent_id, number)
         try:
             await store.write(lambda tx: tx.ledger.events([one]))
         except Unavailable as error:
@@ -50,7 +51,9 @@ async def test_what_was_confirmed_is_kept_and_what_was_refused_is_not(
     """A commit whose connection broke is looked up when the server is back, so that hardly anybody is
     left in doubt; nobody is told wrong."""
     store = open_store(postgres_empty)
-    tally = Tally()
+    small = await filled(store, 1)
+    owner = small.organization_id
+    tally = Tally(owner, small.agents[0].id)
     stopped = asyncio.Event()
     number = 0
 
@@ -76,7 +79,7 @@ async def test_what_was_confirmed_is_kept_and_what_was_refused_is_not(
         await asyncio.sleep(0.01)
     stopped.set()
     await asyncio.gather(*callers)
-    found = await store.read(lambda tx: [one.id for _, one in tx.ledger.events_after("org_1", 0, 1_000_000)])
+    found = await store.read(lambda tx: [one.id for _, one in tx.ledger.events_after(owner, 0, 1_000_000)])
     await store.close()
     assert len(found) == len(set(found))
     assert tally.kept <= set(found), "confirmed and lost"
