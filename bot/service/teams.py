@@ -139,11 +139,24 @@ def create(
         by_slug = bool(given) and there.name.casefold() != name.casefold()
         raise _refusal(kind, there, slug, new=True, by_slug=by_slug)
     _refuse_other(tx, organization_id, kind, slug, name, "name")
+    if kind == "team":
+        _refuse_ended(tx, organization_id, slug, "slug" if given else "name")
     made: Listed = Team(slug, name, color) if kind == "team" else Skill(slug, name)
     tx.members.end_list(organization_id, made, now)  # nobody who was in one of that slug long ago
     _save(tx, organization_id, made, now)
     announce(tx, organization_id, CREATED[kind], made, actor, now)
     return made
+
+
+def _refuse_ended(tx: Transaction, organization_id: str, slug: str, field: str) -> None:
+    """A key of some teams is of those that there were: another team of an ended one's slug is none of its."""
+    for key in tx.ledger.keys(organization_id):
+        if key.revoked_at is None and slug in key.teams:
+            raise BadInput(
+                f"The key `{_shown(key.name)}` is of a team `{slug}` that has ended, and would see this one. "
+                f"Revoke the key first, or take another {field}.",
+                field=field,
+            )
 
 
 def _free(kind: Kind, listed: Sequence[Listed]) -> str:

@@ -292,6 +292,18 @@ async def test_the_stream_tells_of_the_teams_alone_and_that_somebody_left_them()
             assert ids == sorted(set(ids)), "positions are everybody's"
 
 
+async def test_a_key_of_a_team_that_has_ended_never_sees_another_of_that_slug() -> None:
+    async with house() as at:
+        await admin(at, "POST", "/v1/teams", {"name": "Nights"})
+        key = await team_key(at, "nights")
+        await admin(at, "DELETE", "/v1/teams/nights", None)
+        refused = await at.ask("/v1/teams", method="POST", scope="admin", json={"name": "Nights"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "name")
+        assert "is of a team `nights` that has ended" in refused.json()["detail"]
+        await at.store.write(lambda tx: keys.revoke(tx, at.core.organization_id, key[3:29], at.clock.now()))
+        await admin(at, "POST", "/v1/teams", {"name": "Nights"})
+
+
 async def test_the_stream_goes_on_when_its_team_is_known_by_another_slug() -> None:
     async with house() as at:
         ann, _, _ = await crew(at)
