@@ -16,6 +16,7 @@ from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Facts, Feed, FeedState, Interval, Seen
 from bot.domain.hints import HintKind
+from bot.domain.hours import Hours
 from bot.domain.merging import Own
 from bot.message import Message
 
@@ -332,6 +333,10 @@ class Undo(Struct, frozen=True):
     """Slugs that they have by it, as are the skills."""
     skills: tuple[str, ...] = ()
     externals: tuple[tuple[str, str], ...] = ()
+    hours: Hours | None = None
+    """Working hours of the one who came."""
+    hours_came: bool = False
+    """The one who asked had none, and has those by it."""
 
 
 class Linking(Protocol):

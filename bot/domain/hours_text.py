@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
+import regex
+
 from bot.domain.errors import BadInput
 from bot.domain.hours import DAY, DayOff, Span
 
@@ -23,6 +25,7 @@ LONGEST_NIGHT = 16 * 60
 LONGEST_OFF = 366
 """Days in one day off: a year, as for parents."""
 LONGEST_LABEL = 80
+"""Graphemes."""
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 _GROUPS = {
     "daily": range(7),
@@ -156,7 +159,8 @@ _ONE = (
     r"|(today|tomorrow))(?!\w|:\d)"
 )
 _RANGE = re.compile(
-    rf"\s*{_ONE}(?:\s*(?:-|–|—|\.\.\.?|to\b|until\b|till\b)\s*{_ONE})?[\s,:]*", re.ASCII | re.IGNORECASE
+    rf"\s*{_ONE}(?:\s*(?:-|–|—|\.\.\.?|to\b|until\b|till\b)\s*{_ONE})?\s*(?:[,:]\s*)?",
+    re.ASCII | re.IGNORECASE,
 )
 _PARTS = 13
 
@@ -179,7 +183,7 @@ def read_days(text: str, today: date | None, field: str = "dates") -> DayOff:
             DAYS_EXAMPLE,
         )
     label = " ".join(text[found.end() :].split())
-    if len(label) > LONGEST_LABEL:
+    if len(label) > LONGEST_LABEL and len(regex.findall(r"\X", label)) > LONGEST_LABEL:
         raise _bad(field, f"the label has more than {LONGEST_LABEL} characters", DAYS_EXAMPLE)
     return DayOff(first, last, label)
 
@@ -212,6 +216,17 @@ def _date(parts: Sequence[str | None], today: date | None, field: str) -> date:
 
 
 def days_text(off: DayOff) -> str:
-    """A day off as it is written: `2026-12-24 - 2026-12-26 Christmas`."""
-    dates = off.first.isoformat() if off.first == off.last else f"{off.first} - {off.last}"
-    return f"{dates} {off.label}".rstrip()
+    """A day off as it is written: `2026-12-24 - 2026-12-26 Christmas`. A label that would be read as a last
+    day, as in `2026-12-24 until 2 jan 2027`, stands behind both dates, and one that begins with `,` or `:`
+    behind a colon."""
+    both = f"{off.first} - {off.last}"
+    plain = f"{off.first if off.first == off.last else both} {off.label}".rstrip()
+    tried = (plain, f"{both} {off.label}", f"{both}: {off.label}")
+    return next((text for text in tried if not off.label or _reads_as(text, off)), plain)
+
+
+def _reads_as(text: str, off: DayOff) -> bool:
+    try:
+        return read_days(text, None) == off
+    except BadInput:
+        return False

@@ -38,7 +38,7 @@ def apply(tx: Transaction, wanted: Apply, now: datetime) -> list[str]:
     organization_id = _organization(tx, wanted.config, now)
     told: list[str] = []
     everyone = [agent for agent, _ in tx.members.everyone(organization_id)]
-    lists = apply_lists(tx, organization_id, wanted.file, wanted.prune, now, told)
+    lists = apply_lists(tx, organization_id, wanted.file, wanted.prune, wanted.config, now, told)
     agents = _Agents(tx, organization_id, wanted, lists, everyone, now, told)
     agents.find()
     agents.refuse_shared_ids()
@@ -87,6 +87,9 @@ class _Agents:
         self._organization_id = organization_id
         self._wanted = wanted
         self._lists = lists
+        self._said = configured.Configured.of(wanted.config).known_as(
+            tx.members.teams(organization_id), tx.members.skills(organization_id)
+        )
         self._now = now
         self._told = told
         self._workspaces = {
@@ -105,7 +108,8 @@ class _Agents:
     def find(self) -> None:
         """Whom each row is about, and what they become. Raises BadInput."""
         named: dict[str, AgentRow] = {}
-        for row in self._wanted.file.agent:
+        for said in self._wanted.file.agent:
+            row = self._by_present_slugs(said)
             self._check(row)
             before = self._known(row)
             if before is not None and named.setdefault(before.id, row) is not row:
@@ -121,6 +125,16 @@ class _Agents:
                 for agent in self._everyone.values()
                 if agent.id not in named_ids and any(one.present for one in agent.identities)
             }
+
+    def _by_present_slugs(self, row: AgentRow) -> AgentRow:
+        """A slug of before leads to what has another one now, as everywhere."""
+        teams, skills = self._lists.former_teams, self._lists.former_skills
+        return row.model_copy(
+            update={
+                "teams": row.teams and tuple(teams.get(slug, slug) for slug in row.teams),
+                "skills": row.skills and tuple(skills.get(slug, slug) for slug in row.skills),
+            }
+        )
 
     def _check(self, row: AgentRow) -> None:
         for what, slugs, known in (
@@ -176,10 +190,13 @@ class _Agents:
             base = Agent(agent_id, self._organization_id, row.name, identities=identities, externals=kept)
             if before is not None:
                 base = replace(
-                    base, zone=before.zone, zone_by_hand=before.zone_by_hand, capacity=before.capacity
+                    base,
+                    zone=before.zone,
+                    zone_by_hand=before.zone_by_hand,
+                    capacity=before.capacity,
+                    hours=before.hours,
                 )
-            known = [*self._workspaces.values()]
-            base = configured.Configured.of(self._wanted.config).places(known).given(base)
+            base = self._said.places([*self._workspaces.values()]).given(base)
         else:
             base = replace(before, identities=self._with_accounts(row, before.identities))
         return replace(

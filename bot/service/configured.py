@@ -46,6 +46,8 @@ class Listed(Struct, frozen=True):
         if self.hours != was.hours or (self.hours and self.zone != was.zone):
             week = read_weekly(self.hours) if self.hours else ()
             hours = with_week(hours, self.zone or was.zone, week)
+        elif self.days_off and hours is not None and hours.zone == was.zone:
+            hours = replace(hours, zone=self.zone)
         if self.days_off != was.days_off:
             kept = set(hours.days_off if hours is not None else ())
             kept -= {read_days(gone, None) for gone in set(was.days_off) - set(self.days_off)}

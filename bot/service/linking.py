@@ -184,7 +184,7 @@ def confirm(
     written = _merged(before, tx, house, asker, confirmer, person, now)
     tx.linking.keep(
         house.organization_id,
-        _brought(code, asker, before[asker.id], written),
+        _brought(code, asker, confirmer, before[asker.id], written),
         now + WORTH_TELLING,
     )
     audit(
@@ -213,10 +213,11 @@ def _repeated(tx: Transaction, house: House, person: Person, typed: Typed, now: 
     return Outcome.LINKED if linked else Outcome.REFUSED
 
 
-def _brought(code: LinkCode, asker: Agent, facts: Facts, written: Written) -> Undo:
+def _brought(code: LinkCode, asker: Agent, confirmer: Agent | None, facts: Facts, written: Written) -> Undo:
     """What of the linked agent came by the link: it goes again when that is undone."""
     agent, after = written.agents[-1]
     own = {one.id for one in asker.identities}
+    hours = confirmer.hours if confirmer is not None else None
     return Undo(
         code.name,
         asker.id,
@@ -227,6 +228,8 @@ def _brought(code: LinkCode, asker: Agent, facts: Facts, written: Written) -> Un
         tuple(slug for slug in agent.teams if slug not in asker.teams),
         tuple(slug for slug in agent.skills if slug not in asker.skills),
         tuple(pair for pair in agent.externals if pair not in asker.externals),
+        hours,
+        asker.hours is None and hours is not None,
     )
 
 

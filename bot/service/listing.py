@@ -1,16 +1,18 @@
 """The teams and skills of a roster file, as `rollcall apply` makes them so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bot.config import Config
 from bot.domain.agent import Skill, Team
 from bot.domain.errors import BadInput
 from bot.domain.hours import Hours
 from bot.domain.hours_text import days_text, weekly_text
+from bot.domain.named import clash
 from bot.message import words
 from bot.ports import Transaction
 from bot.service import teams
@@ -18,6 +20,7 @@ from bot.service.hours import set_team_hours
 from bot.service.roster_file import Listed, RosterFile
 
 ACTOR = "operator"
+Listing = Sequence[Team] | Sequence[Skill]
 
 
 class Lists(Struct, frozen=True):
@@ -27,10 +30,19 @@ class Lists(Struct, frozen=True):
     skills: Sequence[str]
     fresh_teams: frozenset[str]
     fresh_skills: frozenset[str]
+    former_teams: Mapping[str, str]
+    """The slug of now, by each that was a team's before."""
+    former_skills: Mapping[str, str]
 
 
 def apply_lists(
-    tx: Transaction, organization_id: str, file: RosterFile, prune: bool, now: datetime, told: list[str]
+    tx: Transaction,
+    organization_id: str,
+    file: RosterFile,
+    prune: bool,
+    config: Config,
+    now: datetime,
+    told: list[str],
 ) -> Lists:
     """Make the teams and skills what the file says; a line each into `told`. Raises BadInput."""
     old_teams, old_skills = tx.members.teams(organization_id), tx.members.skills(organization_id)
@@ -46,6 +58,10 @@ def apply_lists(
     made_skills = [
         replace(skills_before.get(slug, Skill(slug, name)), name=name) for slug, name in in_skills.items()
     ]
+    _refuse_configured("team", old_teams, in_teams, [one.slug for one in config.team])
+    _refuse_configured("skill", old_skills, in_skills, [one.slug for one in config.skill])
+    _refuse_other("team", [one for one in made_teams if one not in old_teams], "skill", made_skills)
+    _refuse_other("skill", [one for one in made_skills if one not in old_skills], "team", made_teams)
     if made_teams != list(old_teams):
         tx.members.save_teams(organization_id, made_teams, now)
     if made_skills != list(old_skills):
@@ -67,10 +83,38 @@ def apply_lists(
         list(in_skills),
         frozenset(in_teams) - frozenset(teams_before),
         frozenset(in_skills) - frozenset(skills_before),
+        _former(made_teams),
+        _former(made_skills),
     )
 
 
-def _refuse_former(there: Sequence[Team] | Sequence[Skill], rows: Sequence[Listed]) -> None:
+def _former(listed: Listing) -> dict[str, str]:
+    return {slug: one.slug for one in listed for slug in one.aliases}
+
+
+def _refuse_configured(what: str, there: Listing, kept: Collection[str], configured: Collection[str]) -> None:
+    """What the configuration names would be back with the next start."""
+    for one in there:
+        if one.slug not in kept and not {one.slug, *one.aliases}.isdisjoint(configured):
+            raise BadInput(
+                f"--prune would end the {what} {one.slug}, which stands in the configuration and would be "
+                f'back with the next start. Add it to the file, as in [[{what}]] slug = "{one.slug}", '
+                f'name = "{words(one.name)}"; or take it out of the configuration and start again.'
+            )
+
+
+def _refuse_other(what: str, changed: Listing, other: str, others: Listing) -> None:
+    """A team and a skill of one name: `/who german` would show but one of them."""
+    for one in changed:
+        there = clash(others, one.slug, one.name)
+        if there is not None:
+            raise BadInput(
+                f"[[{what}]] {one.slug}: called {words(one.name)}, it would be taken for the {other} "
+                f"{there.slug}, called {words(there.name)}. Take another name or slug."
+            )
+
+
+def _refuse_former(there: Listing, rows: Sequence[Listed]) -> None:
     """A slug of before leads to what has another one now, and can't be a second one's."""
     for row in rows:
         now = next((one.slug for one in there if row.slug in one.aliases), None)

@@ -44,14 +44,12 @@ def unlink(
     leaving = theirs & (_brought_by(undos, agent_id, here_id, code) if code else {identity_id})
     if agent is None or not leaving or not any(one.present for one in _without(agent, leaving)):
         raise NotFound("That account is not linked to another one any more.")
-    undo = next(
-        (
-            one
-            for one in reversed(undos)
-            if one.agent_id == agent_id and theirs & {*one.came} and leaving >= theirs & {*one.came}
-        ),
-        None,
-    )
+    undone = [
+        one
+        for one in undos
+        if one.agent_id == agent_id and theirs & {*one.came} and leaving >= theirs & {*one.came}
+    ]
+    undo = undone[-1] if undone else None
     (left, changes), fresh = merging.part(
         before[agent_id],
         leaving,
@@ -61,7 +59,7 @@ def unlink(
         now,
         _said(undo, agent) if undo is not None else None,
     )
-    rest, alone = _parted(tx, house, agent, leaving, new_agent_id, undo)
+    rest, alone = _parted(tx, house, agent, leaving, new_agent_id, undone)
     members.save(tx, rest, actor, now)
     facts = record(tx, house.organization_id, Step(before[agent_id], left, changes), now)
     tx.members.add(alone, fresh, now)
@@ -105,10 +103,11 @@ def _said(undo: Undo, agent: Agent) -> Own:
 
 
 def _parted(
-    tx: Transaction, house: House, agent: Agent, leaving: Set[str], new_agent_id: str, undo: Undo | None
+    tx: Transaction, house: House, agent: Agent, leaving: Set[str], new_agent_id: str, undone: Sequence[Undo]
 ) -> tuple[Agent, Agent]:
     """What is left of an agent, and the agent whom the accounts that leave become: with what the
-    configuration gives to them, and where a link is undone with what came by it."""
+    configuration gives to them, and where a link is undone with what came by it. Hours that somebody has
+    set since stay: who set them, on which account, can't be told."""
     rest = merging.without(agent, leaving)
     identities = tuple(one for one in agent.identities if one.id in leaving)
     name = words(identities[0].name) or identities[0].external_id
@@ -116,7 +115,8 @@ def _parted(
     alone = Agent(new_agent_id, agent.organization_id, name, agent.zone, removed=gone, identities=identities)
     places = places_in(tx, house)
     alone = places.given(alone)
-    if undo is not None:
+    if undone:
+        undo = undone[-1]
         came = [pair for pair in undo.externals if pair in agent.externals]
         alone = replace(
             alone,
@@ -125,11 +125,13 @@ def _parted(
                 dict.fromkeys((*alone.skills, *(one for one in undo.skills if one in agent.skills)))
             ),
             externals=tuple(came),
+            hours=next((one.hours for one in undone if one.hours is not None), None),
         )
         rest = replace(
             rest,
             teams=tuple(one for one in rest.teams if one not in undo.teams),
             skills=tuple(one for one in rest.skills if one not in undo.skills),
             externals=tuple(pair for pair in rest.externals if pair not in came),
+            hours=None if any(one.hours_came and one.hours == rest.hours for one in undone) else rest.hours,
         )
     return replace(rest, role=places.role(rest)), in_order(tx, alone)

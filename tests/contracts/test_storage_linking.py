@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from linking_store import START, Two, confirming, put_in, two_agents
+from msgspec import to_builtins
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from bot.domain.errors import Conflict
 from bot.domain.facts import CheckIn, Choice, Intent, Link, LinkState
+from bot.domain.hours import DayOff, Hours, Span
 from bot.domain.merging import Own
 from bot.ports import LinkCode, Store, Transaction, Undo
 from bot.service import linking, unlinking
 from bot.service.linking import LASTS, TRIES, Outcome, Written
 from storage import admin
 from storage.database import open_store
+from storage.linking import KEEP
+from storage.sql import micros
 
 TICK = timedelta(microseconds=1)
 
@@ -66,13 +71,33 @@ async def test_what_a_link_brought_is_kept_until_it_ends(store: Store) -> None:
     organization_id, ends = two.house.organization_id, START + timedelta(days=1)
     intent = Intent(Choice.AWAY, START, "agent", "lunch", ends, Intent(Choice.AVAILABLE, START, "agent"))
     said = Own(intent, CheckIn("idn_1", START, ends), intent)
-    undo = Undo(two.code.name, "agt_1", "idn_1", ("idn_1",), ("idn_2",), said, ("x",), (), (("s", "1"),))
+    hours = Hours("UTC", (Span(0, 540, 1020),), (DayOff(date(2026, 12, 24), date(2026, 12, 26), "x"),))
+    undo = Undo(
+        two.code.name, "agt_1", "idn_1", ("idn_1",), ("idn_2",), said, ("x",), (), (("s", "1"),), hours, True
+    )
     assert await store.write(lambda tx: tx.linking.use(two.code, START, TRIES))
     await store.write(lambda tx: tx.linking.keep(organization_id, undo, ends))
     assert await store.write(lambda tx: tx.linking.put(replace(two.code, name="AAAA")))
     assert await store.read(lambda tx: tx.linking.undos(organization_id, ends)) == [undo]
     assert await store.read(lambda tx: tx.linking.undos(organization_id, ends + TICK)) == []
     assert await store.read(lambda tx: tx.linking.undos("org_other", ends)) == []
+
+
+async def test_what_a_link_brought_before_hours_were_kept_is_read_still(store: Store) -> None:
+    two = await two_agents(store)
+    organization_id, ends = two.house.organization_id, START + timedelta(days=1)
+    intent = Intent(Choice.AVAILABLE, START, "agent")
+    undo = Undo(two.code.name, "agt_1", "idn_1", ("idn_1",), ("idn_2",), Own(intent, None, intent))
+    kept = {key: one for key, one in to_builtins(undo).items() if not key.startswith("hours")}
+    assert await store.write(lambda tx: tx.linking.use(two.code, START, TRIES))
+    values = {
+        "the_organization": organization_id,
+        "the_name": undo.name,
+        "undo": encode(kept).decode(),
+        "expires_at": micros(ends),
+    }
+    await store.write(lambda tx: tx.linking._sql.run(KEEP, **values))  # type: ignore[attr-defined]
+    assert await store.read(lambda tx: tx.linking.undos(organization_id, ends)) == [undo]
 
 
 async def test_an_agent_has_one_code_and_no_two_have_one_of_a_name(store: Store) -> None:

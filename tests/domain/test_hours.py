@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from domain.test_when_clocks_change import ZONES, changes, wall
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.errors import BadInput
@@ -229,6 +229,31 @@ def test_days_off_as_people_write_them(typed: str, written: str) -> None:
     found = read_days(typed, date(2026, 11, 23))
     assert days_text(found) == written
     assert read_days(written, date(2026, 11, 23)) == found
+
+
+HARD = ("until", "to", "-", "–", "...", ",", ":", "2 jan 2027", "26 dec", "2026-12-31", "1.1.2027", "today")
+LABELS = st.lists(st.sampled_from(HARD) | st.text(max_size=9), max_size=4).map(
+    lambda parts: " ".join(" ".join(parts).split())
+)
+
+
+@given(LABELS, st.dates(date(2000, 1, 1), date(2199, 1, 1)), st.integers(0, 9))
+@example("until 2 jan 2027", date(2026, 12, 24), 0)
+@example("- 26 dec 2026 x", date(2026, 12, 24), 0)
+@example(": x", date(2026, 12, 24), 0)
+@example(", until 2 jan 2027", date(2026, 12, 24), 2)
+@example("👩‍🚒" * 27, date(2026, 12, 24), 0)
+def test_a_day_off_reads_back_whatever_its_label_says(label: str, first: date, days: int) -> None:
+    """A label of a roster file once made ten days off of one."""
+    off = DayOff(first, first + days * timedelta(days=1), label)
+    assert read_days(days_text(off), None) == off
+
+
+def test_a_label_stands_behind_both_dates_where_it_would_be_read_as_one() -> None:
+    eve = date(2026, 12, 24)
+    assert days_text(DayOff(eve, eve, "Eve, until noon")) == "2026-12-24 Eve, until noon"
+    assert days_text(DayOff(eve, eve, "until 2 jan 2027")) == "2026-12-24 - 2026-12-24 until 2 jan 2027"
+    assert days_text(DayOff(eve, eve, ": x")) == "2026-12-24 - 2026-12-24: : x"
 
 
 @pytest.mark.parametrize(

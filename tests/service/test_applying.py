@@ -12,7 +12,7 @@ from bot.domain.agent import Role
 from bot.domain.errors import BadInput
 from bot.domain.facts import CheckIn, Choice, Intent, Interval, Link, LinkState, Presence
 from bot.ports import Transaction
-from bot.service import applying, configured
+from bot.service import applying, configured, teams
 from bot.service.roster_file import read
 
 
@@ -106,6 +106,23 @@ async def test_who_was_removed_and_stands_in_the_file_is_an_agent_again_with_not
     again = (await house.agents())["Alex"]
     assert again.id == alex.id
     assert again.teams == ("billing",)
+
+
+async def test_who_was_removed_has_their_hours_again_unless_the_file_says_others() -> None:
+    """As by enrolling: what a table leaves out stays as it is."""
+    house = House()
+    hours = 'hours = { zone = "UTC", weekly = "mon-fri 9:00-17:00", days_off = ["2026-12-24"] }\n'
+    await house.apply(FILE + hours)
+    before = (await house.agents())["Sam"]
+    assert before.hours is not None
+    rest = FILE.replace(SAM.strip(), "")
+    await house.apply(rest, prune=True)
+    assert "Sam" not in await house.agents()
+    await house.apply(FILE)
+    assert (await house.agents())["Sam"] == before
+    await house.apply(rest, prune=True)
+    await house.apply(FILE + "hours = {}\n")
+    assert (await house.agents())["Sam"].hours is None
 
 
 async def test_ids_of_other_systems_may_change_places() -> None:
@@ -270,6 +287,82 @@ async def test_a_key_made_before_the_first_start_changes_nothing_of_that() -> No
     await house.store.write(lambda tx: tx.members.ensure_organization("default", "Acme", NOW))
     await house.apply(FILE)
     assert (await house.agents())["Sam"].teams == ("night",)
+
+
+async def renamed(house: House, kind: teams.Kind, slug: str, new_slug: str) -> None:
+    """One has another slug; its own goes on to lead to it."""
+
+    def change(tx: Transaction) -> None:
+        owner = tx.members.organization("default") or ""
+        teams.change(tx, owner, kind, slug, "operator", LATER, new_slug=new_slug)
+
+    await house.store.write(change)
+
+
+async def test_an_agents_team_and_skill_may_be_named_by_a_former_slug() -> None:
+    house = House()
+    await house.apply(FILE)
+    await renamed(house, "team", "support", "help")
+    await renamed(house, "skill", "german", "deutsch")
+    told = await house.apply(SAM + 'teams = ["support"]\nskills = ["german", "deutsch"]\n')
+    assert told == ["Sam (slack:T1:U2): joins help; has the skill deutsch"]
+    sam = (await house.agents())["Sam"]
+    assert (sam.teams, sam.skills) == (("help",), ("deutsch",))
+    with pytest.raises(BadInput, match=r"support was the slug of help.* Write help\."):
+        await house.apply('[[team]]\nslug = "support"\nname = "Support"\n')
+
+
+async def test_somebody_new_has_the_configurations_team_also_by_its_former_slug() -> None:
+    house = House(team=[{"slug": "night", "name": "Night", "everyone": True}])
+    await house.apply(SAM)
+    await renamed(house, "team", "night", "late")
+    await house.apply('[[agent]]\nname = "Kim"\naccounts = ["slack:T1:U3"]\n')
+    assert (await house.agents())["Kim"].teams == ("late",)
+
+
+async def test_a_team_called_like_a_skill_is_refused_and_so_is_the_other_way_about() -> None:
+    """As in chat and over HTTP: who asks for one would be shown the other."""
+    house = House()
+    await house.apply(FILE)
+    with pytest.raises(BadInput, match=r"\[\[team\]\] de: called German, it .* for the skill german"):
+        await house.apply('[[team]]\nslug = "de"\nname = "German"\n')
+    with pytest.raises(BadInput, match=r"\[\[team\]\] billing: called German, it .* for the skill german"):
+        await house.apply('[[team]]\nslug = "billing"\nname = "German"\n')
+    with pytest.raises(BadInput, match=r"\[\[skill\]\] support: called Care, it .* for the team support"):
+        await house.apply('[[skill]]\nslug = "support"\nname = "Care"\n')
+    await renamed(house, "skill", "german", "deutsch")
+    with pytest.raises(BadInput, match=r"\[\[team\]\] german: called Care, it .* for the skill deutsch"):
+        await house.apply('[[team]]\nslug = "german"\nname = "Care"\n')
+    swap = '[[team]]\nslug = "german"\nname = "German"\n'
+    assert "team german: new, called German" in await house.apply(swap, prune=True), "the skill ends"
+
+
+async def test_a_team_and_a_skill_that_are_called_alike_already_stay_so() -> None:
+    """By the configuration, which may; an export of that can be applied."""
+    alike = {"slug": "german", "name": "German"}
+    house = House(team=[alike], skill=[alike])
+    await house.apply(SAM)
+    exported = await house.exported()
+    assert await house.apply(exported, prune=True) == []
+
+
+@pytest.mark.parametrize("slug", ["night", "late"])
+@pytest.mark.parametrize("kind", ["team", "skill"])
+async def test_pruning_ends_nothing_of_the_configuration(kind: teams.Kind, slug: str) -> None:
+    """It would be back with the next start, without its people."""
+    house = House(**{kind: [{"slug": "night", "name": "Night"}]})
+    await house.apply(FILE)
+    if slug == "late":
+        await renamed(house, kind, "night", slug)
+    with pytest.raises(BadInput) as refusal:
+        await house.apply(FILE, prune=True)
+    assert refusal.value.sentence == (
+        f"--prune would end the {kind} {slug}, which stands in the configuration and would be back with the "
+        f'next start. Add it to the file, as in [[{kind}]] slug = "{slug}", name = "Night"; or take it out '
+        "of the configuration and start again."
+    )
+    kept = f'[[{kind}]]\nslug = "{slug}"\nname = "Night"\n'
+    assert await house.apply(kept + FILE, prune=True) in ([], [f"{kind}s: in another order"])
 
 
 async def test_hours_are_set_kept_and_taken_by_a_file() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from desk import TEAMS, ManualClock, Team, read
+from msgspec.structs import replace
 
 from bot.config import Config
 from bot.dispatch import Desk
@@ -270,3 +271,25 @@ async def test_lists_are_shown_on_the_event_loop_alone(
     await desk.read_lists()
     await store.close()
     assert where == [threading.current_thread()]
+
+
+async def test_another_zone_of_days_off_alone_is_applied_and_a_week_of_leads_stays(starts: Rollcalls) -> None:
+    off = {**SUPPORT, "days_off": ["2026-12-24"]}
+    await starts.start(team=[{**off, "zone": "Europe/Berlin"}, BILLING])
+    team = await starts.start(team=[{**off, "zone": "Asia/Tokyo"}, BILLING])
+    assert hours(team) == {"support": " Asia/Tokyo1"}
+    week = read_weekly("sat 10-14")
+
+    def by_a_lead(there: Hours | None) -> Hours:
+        assert there is not None
+        return replace(there, weekly=week)
+
+    await change_team(team.desk, "support", by_a_lead, "test")
+    team = await starts.start(team=[{**off, "zone": "Europe/Paris"}, BILLING])
+    assert hours(team) == {"support": "sat 10:00-14:00 Europe/Paris1"}
+    await change_team(team.desk, "support", lambda there: there and replace(there, zone="UTC"), "test")
+    team = await starts.start(team=[{**off, "zone": "Asia/Tokyo"}, BILLING])
+    assert hours(team) == {"support": "sat 10:00-14:00 UTC1"}, "a lead's zone is the lead's"
+    await starts.start(team=[SUPPORT, BILLING])
+    team = await starts.start(team=[{**off, "zone": "Asia/Tokyo"}, BILLING])
+    assert hours(team) == {"support": "sat 10:00-14:00 UTC1"}, "no zone was said before"
