@@ -51,6 +51,15 @@ def identity_of(person: Person, now: datetime) -> Identity:
     )
 
 
+def account_of(agent: Agent, workspace_id: str, profile: Profile) -> Identity:
+    """The agent's account that a platform's profile is about."""
+    return next(
+        one
+        for one in agent.identities
+        if one.workspace_id == workspace_id and one.external_id == profile.external_id
+    )
+
+
 def enrol(
     tx: Transaction,
     organization_id: str,
@@ -61,18 +70,23 @@ def enrol(
     now: datetime,
     delivery: str = "",
 ) -> tuple[Agent, Facts]:
-    """Make somebody an agent, or answer the agent they are. A lead's enrolment brings a removed agent
-    back; an agent's own does not (`dispatch` refuses it). A `delivery` that was here before changes
-    nothing."""
+    """Make somebody an agent, or answer the agent they are, with their account there again if it had left.
+    A lead's enrolment brings a removed agent back; an agent's own does not (`dispatch` refuses it). A
+    `delivery` that was here before changes nothing."""
     known = tx.members.by_identity(workspace.id, profile.external_id)
     is_new = is_first(tx, organization_id, delivery, now)
     if known is not None:
         facts = tx.presence.facts(known.id)
         if facts is None:
             raise NotFound("That agent has no presence on record. Tell whoever runs Rollcall.")
-        if not known.removed or not is_new:
+        if known.removed:
+            if not is_new:
+                return known, facts
+            return _brought_back(tx, known, facts, workspace, profile, config, actor, now)
+        identity = account_of(known, workspace.id, profile)
+        if identity.present:
             return known, facts
-        return _brought_back(tx, known, facts, workspace, profile, config, actor, now)
+        return save(tx, with_profile(known, identity, profile), actor, now), facts
     agent_id = new_id("agt", now)
     identity = identity_of(Person(workspace.id, workspace.platform, profile), now)
     zone = known_zone(profile.zone)
@@ -96,11 +110,7 @@ def _brought_back(
 ) -> tuple[Agent, Facts]:
     """A removed agent is one again: as the platform and the configuration now describe them, with
     nothing set."""
-    identity = next(
-        one
-        for one in agent.identities
-        if one.workspace_id == workspace.id and one.external_id == profile.external_id
-    )
+    identity = account_of(agent, workspace.id, profile)
     agent = with_profile(replace(agent, removed=False), identity, profile)
     agent = Configured.of(config).places(tx.members.workspaces(agent.organization_id)).given(agent)
     tx.members.save(agent, now)
