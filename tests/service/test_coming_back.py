@@ -38,3 +38,31 @@ async def test_who_left_one_workspace_can_be_brought_back_by_a_lead() -> None:
     await team.type("U9", "/presence enrol U1", mentioned=(member("U1", "Maria"),), is_admin=True)
     (agent,) = team.desk.roster.everyone()
     assert [one.present for one in agent.identities] == [True, True]
+
+
+async def test_every_command_of_an_agents_own_renews_their_check_in() -> None:
+    """A lead's commands and `/presence unlink` are actions in Rollcall as much as `/who` is."""
+    team = await open_team()
+    await team.type("U2", "/available")
+    await say(team, "U1", "/available", is_admin=True)
+    team.clock.advance(hours=1)
+    await say(team, "U1", "/presence set U2 away", is_admin=True)
+    await team.desk.dispatcher.finish()
+    check_in = team.row("Maria").facts.check_in
+    assert check_in is not None
+    assert check_in.until_at == team.clock.now() + 8 * HOUR
+    await type_code(team, await ask(team))
+    team.clock.advance(hours=1)
+    await say(team, "U1", "/presence unlink discord")
+    await team.desk.dispatcher.finish()
+    check_in = team.row("Maria").facts.check_in
+    assert check_in is not None
+    assert check_in.until_at == team.clock.now() + 8 * HOUR
+
+
+async def test_a_lead_who_removes_themselves_is_gone_without_a_further_sign_of_life() -> None:
+    team = await open_team()
+    await say(team, "U1", "/available", is_admin=True)
+    assert "no longer an agent" in await say(team, "U1", "/presence remove U1", is_admin=True)
+    await team.desk.dispatcher.finish()
+    assert list(team.desk.roster.everyone()) == []
