@@ -8,6 +8,7 @@ from msgspec import Struct
 from bot.commands import CommandSpec, quoted
 from bot.domain.agent import Agent
 from bot.domain.errors import BadInput, NotEnrolled
+from bot.domain.reasons import Reasons
 from bot.domain.when import parse_when
 from bot.ports import Command
 from bot.service import members
@@ -36,8 +37,18 @@ def actor_of(asked: Asked) -> str:
     return members.actor_of(asked.command.person, asked.agent)
 
 
-def time_away(asked: Asked, zone: str | None) -> tuple[str, datetime | None]:
-    """Why, and until when, of a command with `until` and `reason`; clock times are read in `zone`. Raises
+class TimeAway(Struct, frozen=True):
+    """Why somebody is Away, and until when."""
+
+    reason: str
+    """As it was typed."""
+    reason_code: str
+    """The code that it begins with."""
+    until_at: datetime | None
+
+
+def time_away(asked: Asked, zone: str | None, reasons: Reasons) -> TimeAway:
+    """What a command with `until` and `reason` says; clock times are read in `zone`. Raises
     BadInput where a field of its own for the time holds none, and what the grammar of times refuses."""
     until, reason = asked.arguments.get("until", ""), asked.arguments.get("reason", "").strip()
     when = parse_when(until, asked.now, zone)
@@ -47,4 +58,5 @@ def time_away(asked: Asked, zone: str | None) -> tuple[str, datetime | None]:
             "`tomorrow 9am`, and why under reason.",
             field="until",
         )
-    return " ".join(part for part in (when.reason, reason) if part), when.until_at
+    said = " ".join(part for part in (when.reason, reason) if part)
+    return TimeAway(said, reasons.of(reason) or reasons.of(said), when.until_at)

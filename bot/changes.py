@@ -87,6 +87,7 @@ class Changes:
                 if before is None:
                     raise NotFound("There is no such agent.")
                 now = self.clock.now()
+                self.roster.settle(now)  # no decision by feeds that have missed what is due
                 after, changes = decide(before, now)
                 if not (needs_storing(before, after) or changes or action or delivery):
                     self.roster.mark(agent_id, after, now)
@@ -200,6 +201,7 @@ class Changes:
                 if len(before) < len(agent_ids):
                     raise NotFound("One of these agents was removed just now. Nothing was changed.")
                 now = self.clock.now()
+                self.roster.settle(now)
                 touched = [*agent_ids, *filter(None, (also,))]
                 try:
                     written = await self._write(touched, partial(operation, before, now))
@@ -254,6 +256,7 @@ class Changes:
             for agent_id in sorted(agent_ids):  # in one order everywhere, so that nobody waits in a circle
                 await alone.enter_async_context(self._lock(agent_id))
             now = self.clock.now()
+            self.roster.settle(now)
             steps: list[Step] = []
             for agent_id in agent_ids:
                 before, agent = self.roster.facts(agent_id), self.roster.agent(agent_id)

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     CHOICE = "choice"
     """One of the parameter's `choices`."""
     NUMBER = "number"
+    REASON = "reason"
+    """One of the organization's codes, or free words: the rest of the line."""
 
 
 class Parameter(Struct, frozen=True):
@@ -71,7 +73,7 @@ class CommandSpec(Struct, frozen=True):
 
 
 UNTIL = Parameter("until", Kind.TIME, "30m, 14:30, tomorrow 9am: when you come back")
-REASON = Parameter("reason", Kind.TEXT, "Why, in your own words; your team sees it")
+REASON = Parameter("reason", Kind.REASON, "Why: one that is offered, or your own words; your team sees it")
 TEAM = Parameter("team", Kind.TEAM, "Only this team")
 SKILL = Parameter("skill", Kind.SKILL, "Only agents with this skill")
 THE_TEAM = Parameter("team", Kind.TEAM, "Which team", required=True)
@@ -384,6 +386,7 @@ WANTED: Mapping[Kind, str] = {
     Kind.NAME: "a name",
     Kind.CHOICE: "a choice",
     Kind.NUMBER: "a number",
+    Kind.REASON: "a reason",
 }
 LISTED = (Kind.TEAM, Kind.SKILL, Kind.NEW_SKILL)
 """Kinds of which there is a list to choose from."""

@@ -10,16 +10,29 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.changes import BATCH, Alter, Changes
+from bot.clock_watch import ClockWatch
 from bot.config import Config
 from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.errors import NotFound
 from bot.domain.events import AuditEntry
 from bot.domain.facts import Facts, Observation
+from bot.domain.hints import Hint, HintKind, OnHint
 from bot.domain.ids import new_id
 from bot.domain.transition import Change, disconnect_identity, observe, remove
 from bot.domain.transition import Step as Decision
 from bot.feeds import FeedStates
-from bot.ports import EVENTS_MARK, RESTORED_FROM, Clock, Load, Profile, Sighting, Store, Tracked, Transaction
+from bot.ports import (
+    EVENTS_MARK,
+    RESTORED_FROM,
+    Clock,
+    HintSighting,
+    Load,
+    Profile,
+    Sighting,
+    Store,
+    Tracked,
+    Transaction,
+)
 from bot.roster import Roster
 from bot.service import configured, externals, members
 from bot.service.deliveries import is_first
@@ -46,7 +59,8 @@ class Rollcall:
         self.config = config
         self.store = store
         self._clock = clock
-        self.roster = Roster(config.presence.policy())
+        self.reasons = config.reasons()
+        self.roster = Roster(config.presence.policy(), self.reasons)
         self.policy = self.roster.policy
         self.changes = Changes(store, self.roster, clock)
         self.change = self.changes.one
@@ -55,6 +69,7 @@ class Rollcall:
         self.workspaces: dict[str, Workspace] = {}
         self.feeds = FeedStates(config, store, clock, self.changes, self.workspaces)
         self.sessions = Sessions(clock, self.changes, self.feeds, self.workspaces, self.workspace)
+        self.clock_watch = ClockWatch(clock, self.changes, self.feeds, self.report)
         self.teams: Sequence[Team] = ()
         self.skills: Sequence[Skill] = ()
         self.troubles: dict[tuple[str, str | None], Trouble] = {}
@@ -85,6 +100,7 @@ class Rollcall:
         self.roster.load(everyone, feeds, loads, now)
         await self.feeds.drop_unwatched()
         await self.sessions.start()
+        self.clock_watch.begin([feed.seen_at for feed in stored])
         await self._tell_restored(now)
         self.ready = True
         log.info("ready", extra={"agents": len(self.roster), "feeds": len(feeds)})
@@ -133,8 +149,10 @@ class Rollcall:
 
     async def tick(self) -> None:
         """Store what time has brought about, and finish what the database had no time for."""
+        self.clock_watch.look()
         await self.sessions.watch()
         await self.feeds.catch_up()
+        await self.clock_watch.put_right()
         await self.changes.tick()
 
     async def mark_feeds_seen(self) -> None:
@@ -201,6 +219,35 @@ class Rollcall:
         """Whether an account is by now that of an agent who was not told."""
         agent = self.roster.by_identity(workspace_id, external_id)
         return agent is not None and agent.id not in told
+
+    def hint(self, workspace_id: str, sightings: Sequence[HintSighting]) -> None:
+        """Hints as they are seen, in memory only. See `bot.ports.Core`."""
+        now = self._clock.now()
+        for seen in sightings:
+            known = self.roster.identity(workspace_id, seen.external_id)
+            if known is None or self.policy.on_hint(seen.kind) is OnHint.OFF:
+                continue
+            hint = None
+            if seen.holds:
+                old = self.roster.hint(workspace_id, seen.external_id, seen.kind)
+                standing = old.since if old is not None and old.holds(now) else now
+                hint = Hint(seen.kind, known[1].platform, seen.since or standing, seen.until_at)
+            self.roster.put_hint(workspace_id, seen.external_id, seen.kind, hint, now)
+
+    def hints_lost(self, workspace_id: str, kind: HintKind | None = None) -> None:
+        """Hints can't be seen there any more. See `bot.ports.Core`."""
+        now = self._clock.now()
+        for external_id in self.roster.hinting(workspace_id):
+            for one in HintKind:
+                if kind in (None, one):
+                    self.roster.put_hint(workspace_id, external_id, one, None, now)
+
+    def _forget_hints(self, identities: Sequence[Identity]) -> None:
+        """Nobody looks at these accounts any more."""
+        now = self._clock.now()
+        for identity in identities:
+            for kind in HintKind:
+                self.roster.put_hint(identity.workspace_id, identity.external_id, kind, None, now)
 
     def tracked(self, workspace_id: str) -> Sequence[Tracked]:
         """Identities there, the most important first: Available, then longest unseen."""
@@ -270,6 +317,7 @@ class Rollcall:
             "agent.account_deleted" if deleted else "agent.left",
             alter=alter,
         )
+        self._forget_hints([identity])
 
     async def remove(
         self, agent: Agent, actor: str, delivery: str = "", alter: Alter = lambda stored: stored
@@ -288,6 +336,7 @@ class Rollcall:
             delivery,
             alter=lambda stored: replace(alter(stored), removed=True),
         )
+        self._forget_hints(agent.identities)
 
     async def enrol(self, workspace_id: str, profile: Profile, actor: str, delivery: str = "") -> Agent:
         """Make somebody an agent; whoever may decide that has been asked."""

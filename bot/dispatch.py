@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
-from bot import admission, explain, linking, replies
+from bot import admission, consoles, explain, linking, reason_replies, replies
 from bot.asked import Asked, actor_of, time_away
 from bot.commands import (
     BY_NAME,
@@ -28,6 +28,7 @@ from bot.domain.errors import (
     BadInput,
     Forbidden,
     NotFound,
+    ReasonNeeded,
     RollcallError,
     Unavailable,
     UnknownCommand,
@@ -89,7 +90,12 @@ class Dispatcher:
                     problem.field or isinstance(problem, Unavailable | UnknownCommand)
                 )
                 typed = as_typed(command.name, command.text, command.arguments, names) if lost else ()
-                return replies.refusal(problem, names, typed, self._stands(command, problem))
+                refused = replies.refusal(problem, names, typed, self._stands(command, problem))
+                if isinstance(problem, ReasonNeeded):
+                    name, given = self._read(command, names)
+                    until = given.get("until", "").strip()
+                    return reason_replies.needed(refused, name, until, names, self.core.reasons)
+                return refused
             except Exception:
                 outcome = "broken"
                 log.exception("a command failed")
@@ -188,11 +194,17 @@ class Dispatcher:
 
     async def _away(self, asked: Asked) -> Message:
         agent = asked.needed
-        said, until_at = time_away(asked, agent.zone)
+        away = time_away(asked, agent.zone, self.core.reasons)
         await self.core.change(
             agent.id,
             lambda facts, at: choose_away(
-                facts, self._feeds, self.core.policy, at, reason=said, until_at=until_at
+                facts,
+                self._feeds,
+                self.core.policy,
+                at,
+                reason=away.reason,
+                reason_code=away.reason_code,
+                until_at=away.until_at,
             ),
             f"agent:{agent.id}",
             "presence.away",
@@ -265,7 +277,8 @@ class Dispatcher:
         row, against = self._row(agent.id, asked.now), self.core.roster.why_not(agent.id, asked.now)
         oneself = asked.agent is not None and asked.agent.id == agent.id
         by = await author(self.core, row)
-        return explain.why(row, against, asked.names, oneself=oneself, by=by)
+        seen = tuple(consoles.seen(row, self._feeds, asked.now, of_them=not oneself))
+        return explain.why(row, against, asked.names, oneself=oneself, by=by, seen=seen)
 
     async def _timezone(self, asked: Asked) -> Message:
         agent, zone = asked.needed, find_zone(asked.arguments["zone"])
@@ -310,7 +323,12 @@ class Dispatcher:
         return replies.removed(agent.name)
 
     async def _help(self, asked: Asked) -> Message:
-        return replies.help_page(asked.names, admission.is_lead(self.core, asked.command.person, asked.agent))
+        return replies.help_page(
+            asked.names,
+            admission.is_lead(self.core, asked.command.person, asked.agent),
+            self.core.reasons,
+            required=self.core.policy.require_reason,
+        )
 
     def _mentioned(self, asked: Asked, verb: str) -> Profile:
         """The one person whom the command is about; words beside a mention may mean somebody else."""

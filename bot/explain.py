@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from bot import consoles
 from bot.commands import spelled
 from bot.domain.agent import Identity
 from bot.domain.facts import CheckIn, Choice, Feed, Link, LinkState, Policy, Presence, SlackAway
+from bot.domain.hints import kinds
 from bot.domain.presence import blind, blind_since, idle_ends, suspect_ends
-from bot.domain.routing import Reason
+from bot.domain.routing import Reason, hinted_against
+from bot.feeds import CONSOLES
 from bot.message import (
     Button,
     ButtonStyle,
@@ -23,7 +26,8 @@ from bot.message import (
     Tone,
     words,
 )
-from bot.replies import IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name, unheard
+from bot.replies import HINTS, IM_AVAILABLE, LABELS, SIGN_OFF, TONES, platform_name, unheard
+from bot.returning import after_an_absence, length
 from bot.roster import Row
 
 IM_HERE = Button("I'm here", "available", style=ButtonStyle.PRIMARY)
@@ -39,8 +43,8 @@ def me(
 ) -> Message:
     """`/presence me`: how one is seen, why, and what happens next. `by`: the lead who set it."""
     presence = row.verdict.presence
-    lines: list[Line] = [("You're ", *_presence(row, by=by), "."), *_new_work(row, feeds, names)]
-    seen = tuple(_seen(row, feeds, now))
+    lines: list[Line] = [("You're ", *_presence(row, by=by), "."), *_new_work(row, feeds, policy, names)]
+    seen = (*_seen(row, feeds, policy, now), *_hinted(row))
     sections = [Section((Strong("What I see"),), seen)] if seen else []
     sections.append(Section((Strong("What happens next"),), tuple(_next(row, feeds, policy, names, now))))
     buttons = {
@@ -102,20 +106,29 @@ def _presence(row: Row, *, of_them: bool = False, by: str = "") -> Line:
         spans += [", set by ", Strong(words(by, 60))]
     if verdict.reason in BECAUSE:
         sentence = BECAUSE[verdict.reason][of_them]
-        spans.append(": " + sentence.format(platform=platform_name(verdict.source)))
-    if verdict.note:
-        spans += [": ", words(verdict.note)]
+        platform = platform_name(verdict.source)
+        if of_them and verdict.source == CONSOLES:
+            platform = "their console"
+        spans.append(": " + sentence.format(platform=platform))
+    if row.note:
+        spans += [": ", words(row.note)]
     return tuple(spans)
 
 
-def _new_work(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str]) -> Iterator[Line]:
+def _new_work(
+    row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str]
+) -> Iterator[Line]:
     """Whether new chats come; if they don't though the agent is Available: why, and what to do."""
     if row.verdict.presence is not Presence.AVAILABLE:
         yield ("No new chats come to you.",)
     elif row.load >= row.agent.capacity:
         yield (f"You hold {row.load} of {row.agent.capacity}, so no new chats come to you.",)
     elif row.verdict.reachable:
-        yield ("New chats can come to you.",)
+        stops = [REASONS[reason][0] for reason in hinted_against(row.hints, policy)]
+        if stops:
+            yield (f"No new chats come to you as long as {' and '.join(stops)}.",)
+        else:
+            yield ("New chats can come to you.",)
     else:
         doubt = next(_doubts(row, feeds), "nobody can see you")
         yield (f"No new chats come to you just now: {doubt}.",)
@@ -134,6 +147,7 @@ def _doubts(row: Row, feeds: Mapping[str, Feed]) -> Iterator[str]:
             yield f"{name} lost you a moment ago"
         elif link.state is LinkState.IDLE:
             yield f"{name} shows you as away"
+    yield from consoles.doubts(row, feeds)
 
 
 def _links(row: Row, feeds: Mapping[str, Feed]) -> Iterator[tuple[Identity, Feed | None, Link | None]]:
@@ -144,7 +158,7 @@ def _links(row: Row, feeds: Mapping[str, Feed]) -> Iterator[tuple[Identity, Feed
             yield identity, feeds.get(identity.workspace_id), links.get(identity.id)
 
 
-def _seen(row: Row, feeds: Mapping[str, Feed], now: datetime) -> Iterator[Line]:
+def _seen(row: Row, feeds: Mapping[str, Feed], policy: Policy, now: datetime) -> Iterator[Line]:
     for identity, feed, link in _links(row, feeds):
         name = platform_name(identity.platform, first=True)
         if feed is None:
@@ -163,6 +177,7 @@ def _seen(row: Row, feeds: Mapping[str, Feed], now: datetime) -> Iterator[Line]:
             }[link.state]
             joint = "at" if link.state is LinkState.SUSPECT else "since"
             yield (f"{name}: {state} {joint} ", Moment(link.since, TimeStyle.DATE_TIME))
+    yield from consoles.seen(row, feeds, now)
     check_in = _check_in(row, now)
     if check_in is not None:
         yield (
@@ -170,7 +185,14 @@ def _seen(row: Row, feeds: Mapping[str, Feed], now: datetime) -> Iterator[Line]:
             Moment(check_in.at),
             " that you're here; that holds until ",
             Moment(check_in.until_at),
+            f", and each command of yours starts its {length(policy.check_in)} again",
         )
+
+
+def _hinted(row: Row) -> Iterator[Line]:
+    for hint in row.hints:
+        name = platform_name(hint.platform, first=True)
+        yield (f"{name}: {HINTS[hint.kind]} since ", Moment(hint.since, TimeStyle.DATE_TIME))
 
 
 def _check_in(row: Row, now: datetime) -> CheckIn | None:
@@ -190,10 +212,12 @@ def _next(
         yield ("You stay Offline until you type ", start, ", whatever your apps say.")
         return
     if presence is Presence.OFFLINE:
-        if intent.until_at is not None:
-            yield ("Your time away ends at ", Moment(intent.until_at), ".")
         if feed := unheard(row, feeds):
             yield (f"{platform_name(feed.platform, first=True)} will soon tell me whether you're here.",)
+        if _watched(row, feeds):
+            yield from after_an_absence(row, policy, now)
+        elif intent.until_at is not None:
+            yield ("Your time away ends at ", Moment(intent.until_at), ".")
         yield ("Type ", start, ", and you're Available at once.")
         return
     if intent.until_at is not None:
@@ -209,12 +233,32 @@ def _next(
             )
     elif presence is Presence.AWAY:
         yield ("You stay Away until you type ", start, ".")
-    yield _logged_out(row, feeds, policy, names, now)
+    if _stays(row, feeds, policy):
+        off = Code(spelled("presence off", names))
+        yield ("Slack's away doesn't count here. You stay logged in until you type ", off, ".")
+        return
+    yield _logged_out(row, feeds, policy, now)
+    if _watched(row, feeds):
+        yield from after_an_absence(row, policy, now)
 
 
-def _logged_out(
-    row: Row, feeds: Mapping[str, Feed], policy: Policy, names: Mapping[str, str], now: datetime
-) -> Line:
+def _stays(row: Row, feeds: Mapping[str, Feed], policy: Policy) -> bool:
+    """Whether nothing that Slack will ever say makes them Offline, by the policy."""
+    return policy.slack_away is SlackAway.IGNORE and any(
+        feed is not None and link is not None and link.state is LinkState.CONNECTED and not blind(link, feed)
+        for identity, feed, link in _links(row, feeds)
+        if identity.platform == "slack"
+    )
+
+
+def _watched(row: Row, feeds: Mapping[str, Feed]) -> bool:
+    """Whether anything but their own word can tell that they are back."""
+    return any(feed is not None for _, feed, _ in _links(row, feeds)) or any(
+        link.beat_at is not None for link in row.facts.links
+    )
+
+
+def _logged_out(row: Row, feeds: Mapping[str, Feed], policy: Policy, now: datetime) -> Line:
     """What would have to come together to make somebody Offline who is logged in: rules 2 to 5."""
     check_in = _check_in(row, now)
     grounds: list[Line] = []
@@ -232,7 +276,7 @@ def _logged_out(
         if link.state is LinkState.SUSPECT:
             if now > suspect_ends(link, feed, policy):
                 continue
-            grounds.append((f"{name} doesn't see you again within {feed.grace.total_seconds():.0f} s",))
+            grounds.append((f"{name} doesn't see you again within {length(feed.grace)}",))
         elif link.state is LinkState.IDLE:
             silence = True
             grounds.append(
@@ -240,13 +284,12 @@ def _logged_out(
             )
             continue
         elif not weak:
-            grounds.append((f"{name} loses you for over {feed.grace.total_seconds():.0f} s",))
-        elif policy.slack_away is SlackAway.IGNORE:
-            return ("You stay logged in until you type ", Code(spelled("presence off", names)), ".")
+            lost = "shows you as away" if identity.platform == "slack" else "loses you"
+            grounds.append((f"{name} {lost} for over {length(feed.grace)}",))
         else:
             silence = True
-            minutes = (policy.idle_routable + policy.idle_answer).total_seconds() / 60
-            grounds.append((f"{name} shows you as away for {minutes:.0f} min",))
+            away = length(policy.idle_routable + policy.idle_answer)
+            grounds.append((f"{name} shows you as away for {away}",))
             continue
         if (
             check_in is not None
@@ -254,6 +297,7 @@ def _logged_out(
             and (link.state is LinkState.CONNECTED or link.since > check_in.at)
         ):
             check_in = None  # it ends with that disconnect
+    grounds += consoles.grounds(row, feeds, policy, now)
     if check_in is not None:
         grounds.append(("I hear nothing from you by ", Moment(check_in.until_at)))
     elif silence:
@@ -277,24 +321,33 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.NOT_IN_TEAM: ("you're not in that team", "not in that team"),
     Reason.SKILL_MISSING: ("you don't have that skill", "without that skill"),
+    Reason.IN_CALL: ("you're in a call", "in a call"),
+    Reason.DO_NOT_DISTURB: ("your do-not-disturb is on", "do-not-disturb is on"),
     Reason.AT_CAPACITY: ("you hold as many chats as you can take", "holding as many chats as they can take"),
 }
 """What stands against new work, said to the agent and said of them; Offline and Away say it themselves."""
 
 
 def why(
-    row: Row, reasons: Sequence[Reason], names: Mapping[str, str], *, oneself: bool = False, by: str = ""
+    row: Row,
+    reasons: Sequence[Reason],
+    names: Mapping[str, str],
+    *,
+    oneself: bool = False,
+    by: str = "",
+    seen: Sequence[Line] = (),
 ) -> Message:
     """`/presence why`: every reason against new work, or that there is none; told to the agent
-    themselves (`oneself`), or of them. `by`: the lead who set their presence."""
+    themselves (`oneself`), or of them. `by`: the lead who set their presence; `seen`: their consoles."""
     name = Strong(words(row.agent.name, 60))
     if not reasons:
         holds = "You hold" if oneself else "They hold"
         load = f" {holds} {row.load} of {row.agent.capacity}." if row.load_known else ""
         lead: Line = (" Set Available by ", Strong(words(by, 60)), ".") if by else ()
-        return Message(
-            ((*(("You",) if oneself else (name,)), " can take a chat now.", load, *lead),), tone=Tone.GOOD
-        )
+        hints = ", ".join(HINTS[kind] for kind in kinds(row.hints))
+        can = f" can take a chat now ({hints})." if hints else " can take a chat now."
+        routable: Line = (*(("You",) if oneself else (name,)), can, load, *lead)
+        return Message((routable, *seen), tone=Tone.GOOD)
     lines: list[Line] = [
         ("You get no new chats just now:",) if oneself else (name, " gets no new chats just now:")
     ]
@@ -307,6 +360,7 @@ def why(
             if reason is Reason.AT_CAPACITY:
                 line = (*line, f" ({row.load} of {row.agent.capacity})")
         lines.append(line)
+    lines += seen
     if oneself:
         lines.append(("What you can do about it: ", Code(spelled("presence me", names))))
     return Message(tuple(lines), tone=TONES[row.verdict.presence])

@@ -19,6 +19,7 @@ from bot.domain.agent import Agent, Workspace
 from bot.domain.errors import Unavailable
 from bot.domain.facts import Facts, Feed, FeedState, SlackAway, with_end
 from bot.domain.presence import Feeds
+from bot.domain.set_back import feed_set_back
 from bot.domain.transition import Change, review, settle
 from bot.domain.transition import Step as Decision
 from bot.ports import Clock, Store, StoredFeed, Transaction
@@ -152,7 +153,8 @@ class FeedStates:
             # Stored before anybody is seen in it: a newer epoch must never be forgotten.
             await self._save([feed], now)
             self._epochs[workspace_id] = epoch
-            self._swap(workspace_id, feed, self._clock.now())
+            now = self._clock.now()  # storing may have taken long, and nothing was seen meanwhile
+            self._swap(workspace_id, replace(feed, live_at=now), now)
             self.refit(workspace_id)
         log.info("feed is live", extra={"workspace": workspace_id, "epoch": epoch, "resumed": resumed})
         await self._review_soon(workspace_id)
@@ -176,15 +178,23 @@ class FeedStates:
                 log.warning("a lost feed could not be noted", extra={"workspace": workspace_id})
         await self._review_soon(workspace_id)
 
-    async def missed(self, workspace_id: str, since: datetime, lost_at: datetime) -> None:
+    def missed(self, workspace_id: str, since: datetime, lost_at: datetime) -> None:
         """We were not there from that instant until now, and noticed nothing: the feed was lost meanwhile,
-        and begins anew. `lost_at`: the same instant by the clock as it now goes, if it was moved."""
-        async with self._changing[workspace_id]:
-            old = self._roster.feeds.get(workspace_id)
-            if old is not None and old.state is FeedState.LIVE:
-                lost = self._now(workspace_id, FeedState.DOWN, old.epoch, old.live_at, lost_at)
-                self._swap(workspace_id, lost, since)
-        await self.live(workspace_id)
+        until `live` begins it anew. `lost_at`: the same instant by the clock as it now goes, if it was moved.
+
+        At once, so that no answer and no decision counts that time; and without the feed's lock, so for a
+        feed whose `live` is not called while it is live."""
+        old = self._roster.feeds.get(workspace_id)
+        if old is not None and old.state is FeedState.LIVE:
+            lost = self._now(workspace_id, FeedState.DOWN, old.epoch, old.live_at, lost_at)
+            self._swap(workspace_id, lost, since)
+
+    def set_back(self, by: timedelta, now: datetime) -> None:
+        """The clock was set back by so much, to `now`: what had just become of feeds lies ahead by it."""
+        for feed in list(self._roster.feeds.values()):
+            dated = feed_set_back(feed, by, now)
+            if dated != feed:
+                self._roster.set_feed(dated)
 
     async def off(self, workspace_id: str) -> None:
         """This workspace gives no presence: no links at all."""

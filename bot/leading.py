@@ -93,8 +93,10 @@ class Leading:
                 identity_id=here[1].id if oneself and here is not None else None,
             )
         else:
-            said, until_at = time_away(asked, self._zone(asked))
-            chosen = partial(choose_away, reason=said, until_at=until_at)
+            away = time_away(asked, self._zone(asked), self.core.reasons)
+            chosen = partial(
+                choose_away, reason=away.reason, reason_code=away.reason_code, until_at=away.until_at
+            )
 
         def decide(facts: Facts, at: datetime) -> Decision:
             after, changes = chosen(facts, feeds, policy, at, by=by)

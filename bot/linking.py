@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from bot import admission, link_replies
-from bot.commands import names_on, quoted
+from bot.commands import quoted
 from bot.core import Rollcall
 from bot.domain.agent import Agent, Identity
 from bot.domain.errors import BadInput, Conflict, Forbidden, NotFound
@@ -117,7 +117,7 @@ async def unlink(core: Rollcall, command: Command, agent: Agent, platform: str) 
                 f"You have no account on `{quoted(platform)}` here. Type {some}.", field="platform"
             )
         identity = here if here in there and len(there) == 1 else there[-1]
-    names = names_on(command.person.platform, admission.names(core, command.person.platform))
+    names = admission.names(core, command.person.platform)
     if len(accounts) < 2:
         return link_replies.alone(names)
     new_agent_id = new_id("agt", core.clock.now())

@@ -185,6 +185,8 @@ def suggest(core: Rollcall, command: str, parameter: str, typed: str) -> Sequenc
         pairs = [(team.name, team.slug) for team in core.teams]
     elif kind in (Kind.SKILL, Kind.NEW_SKILL):
         pairs = [(skill.name, skill.slug) for skill in core.skills]
+    elif kind is Kind.REASON:
+        pairs = [(name, slug) for slug, name in core.reasons.names.items()]
     elif kind is Kind.AGENT:
         names = sorted({agent.name for agent in core.roster.everyone()}, key=str.casefold)
         pairs = [(name, name) for name in names]

@@ -11,7 +11,7 @@ from bot.domain.agent import Identity
 from bot.domain.errors import RollcallError
 from bot.domain.transition import Told
 from bot.message import Message
-from bot.ports import ChatPlatform, NoticeRow, RetryLater, Undeliverable
+from bot.ports import ACCOUNT, ChatPlatform, NoticeRow, RetryLater, Undeliverable
 from bot.roster import Row
 from bot.told import told
 
@@ -101,7 +101,9 @@ class Notifier:
         """What came of it. Raises RetryLater, and whatever a platform's own faults are."""
         now = self.core.clock.now()
         row = self.core.roster.row(notice.agent_id, now)
-        kind, _, only = notice.told.partition(":")
+        # An earlier version kept the account behind the kind; what it owed at an upgrade is told too.
+        kind, _, before = notice.told.partition(":")
+        only = notice.data.get(ACCOUNT, before)
         message = _message(Told(kind), row, only, notice) if row is not None else None
         if row is None or message is None or now > notice.expires_at:
             return "expired"

@@ -15,6 +15,7 @@ from bot.config import Config
 from bot.domain.agent import Agent, Identity, Skill, Team, Workspace
 from bot.domain.events import AuditEntry, Event
 from bot.domain.facts import Facts, Feed, FeedState, Interval, Seen
+from bot.domain.hints import HintKind
 from bot.message import Message
 
 T = TypeVar("T")
@@ -95,6 +96,10 @@ class StoredFeed(Struct, frozen=True):
     seen_at: datetime
     """When it was last noted that it is live."""
     ended: tuple[tuple[int, datetime], ...] = ()
+
+
+ACCOUNT = "account"
+"""In a notice's data: the one identity that it is said to; without it, where the agent can be reached."""
 
 
 class NoticeRow(Struct, frozen=True):
@@ -416,6 +421,17 @@ class Sighting(Struct, frozen=True):
     """Orders sightings within one epoch of the feed; a poll is numbered when it was asked."""
 
 
+class HintSighting(Struct, frozen=True):
+    """Somebody is in a call or wants no disturbance, or not (any longer), as a platform shows it."""
+
+    external_id: str
+    kind: HintKind
+    holds: bool
+    since: datetime | None = None
+    """If the platform says; may lie ahead."""
+    until_at: datetime | None = None
+
+
 class Core(Protocol):
     """What Rollcall offers a chat platform. Adapters translate; the core decides."""
 
@@ -447,6 +463,16 @@ class Core(Protocol):
 
     async def observe(self, workspace_id: str, epoch: int, sightings: Sequence[Sighting]) -> None:
         """Facts from a feed, durable on return. People who are not tracked are ignored."""
+        ...
+
+    def hint(self, workspace_id: str, sightings: Sequence[HintSighting]) -> None:
+        """Shown at once, and never stored. The last word on somebody counts, so a platform whose words may
+        overtake each other sorts them; repeats change nothing, and people who are not tracked are ignored."""
+        ...
+
+    def hints_lost(self, workspace_id: str, kind: HintKind | None = None) -> None:
+        """Hints of that kind (None: of any) can't be seen there any more: all are forgotten. When they are
+        seen again, tell all that hold."""
         ...
 
     def tracked(self, workspace_id: str) -> Sequence[Tracked]: ...

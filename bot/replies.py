@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from bot import reason_replies
 from bot.commands import GROUP, NAMES, TABLE, spelled
 from bot.domain.errors import RollcallError
-from bot.domain.facts import Choice, Feed, FeedState, Intent, LinkState, Presence
+from bot.domain.facts import Choice, Feed, FeedState, LinkState, Presence
+from bot.domain.hints import HintKind, kinds
+from bot.domain.reasons import USUAL, Reasons
 from bot.message import (
     Button,
     ButtonStyle,
@@ -36,6 +39,7 @@ LABELS = {Presence.AVAILABLE: "Available", Presence.AWAY: "Away", Presence.OFFLI
 IM_BACK = Button("I'm back", "available", style=ButtonStyle.PRIMARY)
 IM_AVAILABLE = Button("I'm available", "available", style=ButtonStyle.PRIMARY)
 SIGN_OFF = Button("Sign off", "presence off")
+HINTS = {HintKind.CALL: "in a call", HintKind.DO_NOT_DISTURB: "do not disturb"}
 PLATFORMS = {"discord": "Discord", "slack": "Slack", "console": "the console", "session": "your console"}
 
 
@@ -62,7 +66,7 @@ def unheard(row: Row, feeds: Mapping[str, Feed]) -> Feed | None:
 
 def available(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str], others: int) -> Message:
     """After `/available`."""
-    lines: list[Line] = [("You're ", Strong("Available"), *said(row.facts.intent), ".")]
+    lines: list[Line] = [("You're ", Strong("Available"), *said(row), ".")]
     check_in = row.facts.check_in
     connected = any(link.state is LinkState.CONNECTED for link in row.facts.links)
     if check_in is not None and not connected and unheard(row, feeds) is None:
@@ -88,7 +92,7 @@ def away(row: Row, feeds: Mapping[str, Feed], names: Mapping[str, str]) -> Messa
     first: list[Span] = ["You're ", Strong("Away")]
     if intent.until_at is not None:
         first += [" until ", Moment(intent.until_at)]
-    first += [*said(intent), ". No new chats come to you."]
+    first += [*said(row), ". No new chats come to you."]
     lines: list[Line] = [tuple(first)]
     if row.verdict.presence is Presence.OFFLINE:
         lines = [("Noted: ", *lines[0][1:-1], "."), *_seen_offline(row, feeds, back)]
@@ -131,8 +135,9 @@ def signed_off(names: Mapping[str, str]) -> Message:
     )
 
 
-def said(intent: Intent) -> Line:
-    return (": ", words(intent.reason)) if intent.reason.strip() else ()
+def said(row: Row) -> Line:
+    """Why, behind what somebody has chosen."""
+    return (": ", words(row.reason)) if row.reason.strip() else ()
 
 
 def _agents(count: int) -> str:
@@ -246,12 +251,13 @@ def _roster_line(row: Row, now: datetime) -> Line:
         parts.append(("until ", Moment(intent.until_at)))
     elif verdict.presence is Presence.OFFLINE and row.facts.last_seen_at is not None:
         parts.append(("since ", Moment(row.since)))
-    if verdict.note:
-        parts.append((words(verdict.note, 60),))
+    if row.note:
+        parts.append((words(row.note, 60),))
     if verdict.reason in {"returned", "not_set"}:
         parts.append(("back, not available yet" if verdict.reason == "returned" else "not available yet",))
     if available and row.load >= row.agent.capacity:
         parts.append(("busy",))
+    parts += [(HINTS[kind],) for kind in kinds(row.hints)]
     if verdict.unconfirmed_since is not None:
         parts.append(("unconfirmed since ", Moment(verdict.unconfirmed_since)))
     elif available and not verdict.reachable:
@@ -295,8 +301,10 @@ def removed(name: str) -> Message:
     )
 
 
-def help_page(names: Mapping[str, str], lead: bool) -> Message:
-    """`/presence help`: the table, and how to say times."""
+def help_page(
+    names: Mapping[str, str], lead: bool, reasons: Reasons = USUAL, *, required: bool = False
+) -> Message:
+    """`/presence help`: the table, how to say times, and the codes for reasons. `required`: the policy."""
     lines: list[Line] = [
         (Code(f"{spelled(spec.name, names)} {spec.hint}".rstrip()), f" · {spec.help}")
         for spec in TABLE
@@ -307,7 +315,8 @@ def help_page(names: Mapping[str, str], lead: bool) -> Message:
         dotted([(Code(example),) for example in examples]),
         ("A reason goes before or behind it: ", Code("30m lunch")),
     )
-    return Message(((Strong("What you can type"),), *lines), (Section((Strong("Times"),), times),))
+    why = Section((Strong("Reasons"),), reason_replies.about(reasons, names, required=required))
+    return Message(((Strong("What you can type"),), *lines), (Section((Strong("Times"),), times), why))
 
 
 def refusal(

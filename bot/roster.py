@@ -10,7 +10,7 @@ back. Nothing else is kept but the order of those who are equally loaded: who ca
 
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -19,9 +19,11 @@ from msgspec.structs import replace
 
 from bot.domain.agent import Agent, Identity
 from bot.domain.facts import Facts, Feed, FeedState, Link, Policy, Presence
+from bot.domain.hints import Hint, HintKind
 from bot.domain.pool import Pool
 from bot.domain.presence import TICK, Verdict, deadline, judge
-from bot.domain.routing import Reason, why_not_routable
+from bot.domain.reasons import USUAL, Reasons, in_words
+from bot.domain.routing import Reason, hinted_against, why_not_routable
 from bot.domain.transition import settle
 from bot.ports import Load
 
@@ -67,6 +69,8 @@ class Entry(Struct, gc=False):
     load_known: bool = False
     place: float | None = None
     """The load ratio under which it stands in its pools; None: not routable."""
+    hints: tuple[Hint, ...] = ()
+    """Those that are shown."""
 
 
 class Row(Struct, frozen=True):
@@ -77,6 +81,21 @@ class Row(Struct, frozen=True):
     verdict: Verdict
     load: int
     load_known: bool
+    reason_name: str = ""
+    """What people call the reason code of the intent; empty without one."""
+    hints: tuple[Hint, ...] = ()
+    """What platforms show beside the presence of somebody who is logged in."""
+
+    @property
+    def reason(self) -> str:
+        """Why, as people read it: the code's name, and the agent's own words."""
+        intent = self.facts.intent
+        return in_words(self.reason_name, intent.reason_code, intent.reason)
+
+    @property
+    def note(self) -> str:
+        """The same as it stands beside the presence: nothing while they are Offline."""
+        return "" if self.verdict.presence is Presence.OFFLINE else self.reason
 
     @property
     def since(self) -> datetime:
@@ -87,8 +106,9 @@ class Row(Struct, frozen=True):
 class Roster:
     """Everybody's facts and verdicts of one organization."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, reasons: Reasons = USUAL) -> None:
         self.policy = policy
+        self.reasons = reasons
         self.feeds: dict[str, Feed] = {}
         self.revision = 0
         self._entries: dict[str, Entry] = {}
@@ -103,8 +123,12 @@ class Roster:
         """By workspace, then by the platform's user id."""
         self._by_external: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._loads: dict[str, dict[str, Load]] = {}
+        self._hints: dict[str, dict[str, dict[HintKind, Hint]]] = {}
+        """By workspace, then by the platform's user id; also those that begin later."""
         self._verdicts: dict[Verdict, Verdict] = {}
         """The few that many share: without a word of anybody's own or an instant in them."""
+        self.before_due: Callable[[], None] = lambda: None
+        """Asked before time has a consequence: a feed may have missed that time."""
 
     # --- putting in ---
 
@@ -187,6 +211,35 @@ class Roster:
             reports[report.source] = report
             self._judge(entry, entry.facts, now)
 
+    def put_hint(
+        self, workspace_id: str, external_id: str, kind: HintKind, hint: Hint | None, now: datetime
+    ) -> None:
+        """What one account hints at from now on; None: nothing of that kind."""
+        self.settle(now)
+        there = self._hints.get(workspace_id, {})
+        hints = dict(there.get(external_id, {}))
+        if hints.pop(kind, None) == hint:
+            return
+        if hint is not None:
+            hints[kind] = hint
+        if hints:
+            self._hints.setdefault(workspace_id, there)[external_id] = hints
+        else:
+            del there[external_id]
+            if not there:
+                del self._hints[workspace_id]
+        entry = self._entries.get(self._by_identity.get(workspace_id, {}).get(external_id, ""))
+        if entry is not None:
+            self._judge(entry, entry.facts, now)
+
+    def hint(self, workspace_id: str, external_id: str, kind: HintKind) -> Hint | None:
+        """What one account hints at, or is known to hint at later."""
+        return self._hints.get(workspace_id, {}).get(external_id, {}).get(kind)
+
+    def hinting(self, workspace_id: str) -> list[str]:
+        """The platform's ids of all accounts there that hint at anything."""
+        return list(self._hints.get(workspace_id, {}))
+
     # --- asking ---
 
     def __len__(self) -> int:
@@ -226,13 +279,13 @@ class Roster:
         """One agent at `now`."""
         self.settle(now)
         entry = self._entries.get(agent_id)
-        return _row(entry) if entry else None
+        return self._row(entry) if entry else None
 
     def rows(self, now: datetime, team: str | None = None, skill: str | None = None) -> list[Row]:
         """Everybody (of a team, with a skill) at `now`, by name."""
         self.settle(now)
         found = [
-            _row(entry)
+            self._row(entry)
             for entry in self._entries.values()
             if (team is None or team in entry.agent.teams) and (skill is None or skill in entry.agent.skills)
         ]
@@ -249,14 +302,15 @@ class Roster:
         """The best `limit` routable agents, the one to take first at first, and how many there are."""
         pool = self.pool(now, team, skills[0] if skills else None)
         if len(skills) < 2:
-            return [_row(self._entries[agent_id]) for agent_id in islice(pool.best(), limit)], pool.routable
+            best = [self._row(self._entries[agent_id]) for agent_id in islice(pool.best(), limit)]
+            return best, pool.routable
         wanted = set(skills)
         found = [
             entry
             for entry in (self._entries[agent_id] for agent_id in pool.best())
             if wanted.issubset(entry.agent.skills)
         ]
-        return [_row(entry) for entry in found[:limit]], len(found)
+        return [self._row(entry) for entry in found[:limit]], len(found)
 
     def why_not(
         self, agent_id: str, now: datetime, team: str | None = None, skills: Collection[str] = ()
@@ -264,7 +318,8 @@ class Roster:
         """Every reason why the agent is not routable now. Raises KeyError for an unknown id."""
         self.settle(now)
         entry = self._entries[agent_id]
-        return why_not_routable(entry.agent, entry.verdict, entry.load, team, skills)
+        hinted = hinted_against(entry.hints, self.policy)
+        return why_not_routable(entry.agent, entry.verdict, entry.load, team, skills, hinted)
 
     def on_feed(self, feed_id: str) -> list[str]:
         """Ids of the agents with an identity that is present in that workspace, each once."""
@@ -301,9 +356,11 @@ class Roster:
 
         Each comes at its own instant, so that it makes no difference how late anybody asks.
         """
+        due = self._due
+        if due and due[0][0] < now:
+            self.before_due()
         if self._changed_feeds:
             self._judge_anew(now)
-        due = self._due
         while due and due[0][0] < now:
             at, agent_id = heapq.heappop(due)
             entry = self._entries.get(agent_id)
@@ -315,6 +372,8 @@ class Roster:
             if reports:
                 ends = min(report.expires_at for report in reports.values())
                 real = ends if real is None or ends < real else real
+            if self._hints:
+                real = _earlier(real, self._hints_change(entry.agent, at))
             if real is not None and real <= at:
                 self._judge(entry, entry.facts, at + TICK)
             elif real is not None:
@@ -335,6 +394,11 @@ class Roster:
             self._behind[agent_id] = at
 
     # --- inside ---
+
+    def _row(self, entry: Entry) -> Row:
+        code = entry.settled.intent.reason_code
+        name = self.reasons.name(code) if code else ""
+        return Row(entry.agent, entry.settled, entry.verdict, entry.load, entry.load_known, name, entry.hints)
 
     def _add(self, agent: Agent, facts: Facts, now: datetime) -> None:
         group = self._group(agent)
@@ -383,12 +447,17 @@ class Roster:
             if load != entry.load or known is not entry.load_known:
                 shown = True
                 entry.load, entry.load_known = load, known
+        hints: tuple[Hint, ...] = ()
+        if self._hints:
+            hints, at = self._hinted(agent, verdict, now), _earlier(at, self._hints_change(agent, now))
+        if hints != entry.hints:
+            shown, entry.hints = True, hints
         if at is not None and (entry.queued_at is None or at < entry.queued_at):
             self._queue(entry, at)
         if not shown:
             return
         place = None
-        if verdict.reachable and load < agent.capacity:
+        if verdict.reachable and load < agent.capacity and not (hints and hinted_against(hints, policy)):
             place = load / agent.capacity if load else 0.0
         was = None if old is UNJUDGED else old.presence
         self._show(entry, was, verdict.presence, place)
@@ -409,6 +478,22 @@ class Roster:
             agent_id = entry.agent.id
             for pool in pools:
                 pool.move(agent_id, before, place)
+
+    def _hinted(self, agent: Agent, verdict: Verdict, now: datetime) -> tuple[Hint, ...]:
+        """What is shown beside the presence: nothing of somebody who is not at work."""
+        if verdict.presence is Presence.OFFLINE:
+            return ()
+        return tuple(hint for hint in self._hints_of(agent) if hint.holds(now))
+
+    def _hints_change(self, agent: Agent, after: datetime) -> datetime | None:
+        """The last instant, `after` or later, before one of the agent's hints begins or ends."""
+        ends = [hint.since - TICK if hint.since > after else hint.until_at for hint in self._hints_of(agent)]
+        return min((at for at in ends if at is not None and at >= after), default=None)
+
+    def _hints_of(self, agent: Agent) -> Iterable[Hint]:
+        for identity in agent.identities:
+            if identity.present:
+                yield from self._hints.get(identity.workspace_id, {}).get(identity.external_id, {}).values()
 
     def _shared(self, verdict: Verdict) -> Verdict:
         if verdict.note or verdict.unconfirmed_since is not None:
@@ -512,8 +597,8 @@ def _shows_other(before: Facts, after: Facts) -> bool:
     )
 
 
-def _row(entry: Entry) -> Row:
-    return Row(entry.agent, entry.settled, entry.verdict, entry.load, entry.load_known)
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return one if other is None or (one is not None and one <= other) else other
 
 
 def _sum(reports: dict[str, Load], now: datetime) -> tuple[int, datetime | None]:

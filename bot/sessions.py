@@ -15,7 +15,7 @@ from msgspec import Struct
 from bot.changes import Changes
 from bot.domain import sessions
 from bot.domain.agent import Agent, Workspace
-from bot.domain.facts import CONNECTED, DISCONNECTED, LIVE, Facts, Link
+from bot.domain.facts import CONNECTED, DISCONNECTED, LIVE, Facts, Feed, Link
 from bot.domain.presence import FIRM, lease_ends
 from bot.domain.transition import Step as Decision
 from bot.feeds import CONSOLES as PLATFORM
@@ -63,6 +63,7 @@ class Sessions:
         self._there_at: datetime | None = None
         self._there = 0.0
         """The same by the clock that never goes back."""
+        self._roster.before_due = self.look
 
     async def start(self) -> None:
         """We are there again. Where nobody ever had a session there is no feed yet."""
@@ -72,15 +73,28 @@ class Sessions:
                 self._feed_id = workspace.id
                 await self._feeds.live(workspace.id)
 
-    async def watch(self) -> None:
-        """We are still there. A longer time in which we were not extends every lease by itself."""
+    def look(self) -> None:
+        """We are still there. A longer time in which we were not is the feed's loss, known here at once:
+        whoever could send no heartbeat then has not missed any."""
         now, before = self._clock.now(), self._there_at
         was_away, passed = self._was_away(now), self._clock.monotonic() - self._there
         self._there_at, self._there = now, self._clock.monotonic()
         if before is None or not self._feed_id or not was_away:
             return
         log.warning("no heartbeat could be taken for a while", extra={"since": before.isoformat()})
-        await self._feeds.missed(self._feed_id, min(before, now), now - timedelta(seconds=passed))
+        self._feeds.missed(self._feed_id, min(before, now), now - timedelta(seconds=passed))
+
+    async def watch(self) -> None:
+        """The same, and after such a time the feed begins anew, which extends every lease by itself. Raises
+        Unavailable where that can't be stored: the next tick, or heartbeat, tries again."""
+        self.look()
+        async with self._beginning:
+            if self._feed_id and self._feed.state is not LIVE:
+                await self._feeds.live(self._feed_id)
+
+    @property
+    def _feed(self) -> Feed:
+        return self._roster.feeds[self._feed_id]
 
     def _was_away(self, now: datetime) -> bool:
         """We were not there for a while, or the clock was moved: the time that has passed by it is another
@@ -94,6 +108,7 @@ class Sessions:
         """A heartbeat that changes nothing but how long the lease lasts, in memory alone. None: it is
         another kind of heartbeat, for `beat`."""
         roster = self._roster
+        self.look()
         facts = roster.facts(agent_id)
         link = None if facts is None else sessions.of(facts, key)
         if facts is None or link is None or link.beat_at is None:
@@ -105,14 +120,12 @@ class Sessions:
             or link.state is not CONNECTED
             or link.epoch != feed.epoch
             or not link.beat_at <= now <= link.beat_at + FIRM
-            or self._was_away(now)
         ):
             return None
         agent = roster.agent(agent_id)
         after, changes = self._decide(facts, key, now, agent.zone if agent else None)
         if changes or needs_storing(facts, after):
             return None
-        self._there_at, self._there = now, self._clock.monotonic()
         roster.mark(agent_id, after, now)
         return self._session(after, key, reopened=False)
 

@@ -6,7 +6,7 @@ from bot.commands import spelled
 from bot.domain.agent import Agent, Skill, Team
 from bot.domain.facts import Choice, Presence
 from bot.message import Code, Line, Message, Moment, Span, Strong, Tone, words
-from bot.replies import LABELS, TONES
+from bot.replies import LABELS, TONES, said
 from bot.roster import Row
 
 MOST_LISTED = 40
@@ -23,7 +23,7 @@ def was_set(row: Row, names: Mapping[str, str], *, oneself: bool = False) -> Mes
     """After `/presence set`: how somebody now is, whatever was wished."""
     presence, intent = row.verdict.presence, row.facts.intent
     who = _who(row.agent, oneself=oneself)
-    reason: Line = (": ", words(intent.reason)) if intent.reason.strip() else ()
+    reason = said(row)
     until: Line = (" until ", Moment(intent.until_at)) if intent.until_at is not None else ()
     told: Line = () if oneself else ("They're told that it was you.",)
     if presence is Presence.OFFLINE:

@@ -32,7 +32,7 @@ def _set_by(row: Row, who: Line, away: str, back: Button) -> Message:
     intent = row.facts.intent
     first: list[Span] = [*who, " set you "]
     if intent.choice is Choice.AVAILABLE:
-        lines: list[Line] = [(*first, Strong(LABELS[Presence.AVAILABLE]), *said(intent), ".")]
+        lines: list[Line] = [(*first, Strong(LABELS[Presence.AVAILABLE]), *said(row), ".")]
         if row.verdict.presence is Presence.OFFLINE:
             lines.append(
                 ("Your team still sees you as ", Strong("Offline"), ". You're here? Press the button.")
@@ -41,7 +41,7 @@ def _set_by(row: Row, who: Line, away: str, back: Button) -> Message:
     first.append(Strong(LABELS[Presence.AWAY]))
     if intent.until_at is not None:
         first += [" until ", Moment(intent.until_at)]
-    return Message(((*first, *said(intent), "."), (away,)), buttons=(back, SIGN_OFF), tone=Tone.AWAY)
+    return Message(((*first, *said(row), "."), (away,)), buttons=(back, SIGN_OFF), tone=Tone.AWAY)
 
 
 def told(kind: Told, row: Row, data: Mapping[str, str] = {}) -> Message | None:
@@ -80,9 +80,11 @@ def told(kind: Told, row: Row, data: Mapping[str, str] = {}) -> Message | None:
     if kind is Told.AWAY_ENDED:
         if presence is not Presence.AVAILABLE:
             return None
+        code = data.get("reason_code")
+        same = (("reason", code),) if code else ()
         return Message(
             (("Your time away is over: you're ", Strong("Available"), " again."),),
-            buttons=(Button("30 more minutes", "away", (("until", "30m"),)), SIGN_OFF),
+            buttons=(Button("30 more minutes", "away", (("until", "30m"), *same)), SIGN_OFF),
             tone=Tone.GOOD,
         )
     if presence is not Presence.AWAY:

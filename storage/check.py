@@ -49,7 +49,7 @@ def _open_is_current() -> Statement:
     both = presence.outerjoin(
         interval, and_(interval.c.agent_id == presence.c.agent_id, interval.c.ended_at.is_(None))
     )
-    columns = ("presence", "since", "reason", "source", "note", "confirmed", "presence_since")
+    columns = ("presence", "since", "reason", "source", "note", "confirmed", "presence_since", "reason_code")
     differs = [presence.c[name].is_distinct_from(interval.c[name]) for name in columns]
     found = select(presence.c.agent_id).select_from(both)
     return Statement(found.where(or_(*differs)).distinct().order_by(presence.c.agent_id))

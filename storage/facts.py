@@ -30,11 +30,18 @@ def facts_from(agent_id: str, record: Record, links: tuple[Link, ...]) -> Facts:
         checked_in_on, checked_in_at, check_in_until_at, warned,
         presence, since, reason, source, note, confirmed, presence_since,
         acted_at, last_seen_at, asked_at, return_asked_on, reviewed_at,
+        intent_code, base_code, reason_code,
     ) = record
     # fmt: on
     base = None
     if base_choice is not None:
-        base = Intent(CHOICES[base_choice], instant(base_set_at), intern(base_by), base_reason)
+        base = Intent(
+            CHOICES[base_choice],
+            instant(base_set_at),
+            intern(base_by),
+            base_reason,
+            reason_code=intern(base_code or ""),
+        )
     check_in = None
     if checked_in_on is not None:
         for link in links:
@@ -43,7 +50,15 @@ def facts_from(agent_id: str, record: Record, links: tuple[Link, ...]) -> Facts:
         check_in = CheckIn(checked_in_on, instant(checked_in_at), instant(check_in_until_at), bool(warned))
     return Facts(
         agent_id,
-        Intent(CHOICES[choice], instant(set_at), intern(by), intent_reason, instant_or_none(until_at), base),
+        Intent(
+            CHOICES[choice],
+            instant(set_at),
+            intern(by),
+            intent_reason,
+            instant_or_none(until_at),
+            base,
+            intern(intent_code or ""),
+        ),
         Interval(
             PRESENCES[presence],
             instant(since),
@@ -52,6 +67,7 @@ def facts_from(agent_id: str, record: Record, links: tuple[Link, ...]) -> Facts:
             note,
             bool(confirmed),
             instant_or_none(presence_since),
+            intern(reason_code or ""),
         ),
         version,
         check_in,
@@ -86,6 +102,8 @@ def facts_values(facts: Facts, version: int) -> dict[str, Any]:
         "base_set_at": None if base is None else micros(base.set_at),
         "base_by": None if base is None else base.by,
         "base_reason": None if base is None else base.reason,
+        "intent_reason_code": intent.reason_code or None,
+        "base_reason_code": None if base is None else base.reason_code or None,
         "check_in_identity_id": None if check_in is None else check_in.identity_id,
         "check_in_at": None if check_in is None else micros(check_in.at),
         "check_in_until_at": None if check_in is None else micros(check_in.until_at),
@@ -108,4 +126,5 @@ def interval_values(interval: Interval) -> dict[str, Any]:
         "note": interval.note,
         "confirmed": interval.confirmed,
         "presence_since": micros_or_none(interval.presence_since),
+        "reason_code": interval.reason_code or None,
     }

@@ -68,7 +68,7 @@ DELETE_LINK = Statement(delete(tables.link).where(tables.link.c.identity_id == b
 ADD_INTERVAL = Statement(
     insert(tables.interval).values({**named(tables.interval), "organization_id": _owner})
 )
-_INTERVAL = ("since", "presence", "reason", "source", "note", "confirmed", "presence_since")
+_INTERVAL = ("since", "presence", "reason", "source", "note", "confirmed", "presence_since", "reason_code")
 CLOSE_INTERVAL = Statement(
     update(tables.interval)
     .where(tables.interval.c.agent_id == bindparam("the_agent"), tables.interval.c.ended_at.is_(None))
@@ -235,9 +235,8 @@ class Presences:
         found: dict[str, list[tuple[Interval, datetime | None]]] = {agent_id: [] for agent_id in agent_ids}
         asked = msgspec.json.encode(list(found)).decode()
         values = {"agents": asked, "from": micros(since), "until": micros(until)}
-        for agent_id, ended_at, began, presence, reason, source, note, confirmed, stands in self._sql.all(
-            HISTORY, **values
-        ):
+        for record in self._sql.all(HISTORY, **values):
+            agent_id, ended_at, began, presence, reason, source, note, confirmed, stands, code = record
             interval = Interval(
                 PRESENCES[presence],
                 instant(began),
@@ -246,6 +245,7 @@ class Presences:
                 note,
                 bool(confirmed),
                 instant_or_none(stands),
+                intern(code or ""),
             )
             found[agent_id].append((interval, instant_or_none(ended_at)))
         return found

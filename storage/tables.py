@@ -201,6 +201,10 @@ class Facts(Row, table=True):
     return_asked_on: str | None = Field(sa_type=Text)
     """An ISO date."""
     reviewed_at: int | None = Field(sa_type=BigInteger)
+    intent_reason_code: str | None = Field(sa_type=Text)
+    base_reason_code: str | None = Field(sa_type=Text)
+    reason_code: str | None = Field(sa_type=Text)
+    """The interval's; no code is NULL."""
 
 
 class Link(Row, table=True):
@@ -264,6 +268,8 @@ class Interval(Row, table=True):
     note: str = Field(sa_type=Text)
     confirmed: bool
     presence_since: int | None = Field(sa_type=BigInteger)
+    reason_code: str | None = Field(sa_type=Text)
+    """What an Away was for, by the organization's code; NULL without one."""
 
 
 class Feed(Row, table=True):

@@ -29,12 +29,13 @@ class ManualClock:
 
     def __init__(self, now: datetime = START) -> None:
         self._now = now
+        self._jumped = timedelta()
 
     def now(self) -> datetime:
         return self._now
 
     def monotonic(self) -> float:
-        return self._now.timestamp()
+        return (self._now - self._jumped).timestamp()
 
     async def sleep(self, seconds: float) -> None:
         raise AssertionError("nothing under test may wait")
@@ -43,6 +44,11 @@ class ManualClock:
         """Move on by a timedelta's arguments."""
         self._now += timedelta(**length)
         return self._now
+
+    def jump(self, **length: float) -> datetime:
+        """Only the clock on the wall is set forward, or back; no time passes."""
+        self._jumped += timedelta(**length)
+        return self.advance(**length)
 
 
 class Team:

@@ -39,12 +39,12 @@ async def audited(team: Team) -> list[tuple[str, str]]:
     return [(row[4], row[5]) for row in rows]
 
 
-async def owed(team: Team) -> list[tuple[str, str]]:
-    """(agent, what) of every direct message that is owed."""
+async def owed(team: Team) -> list[tuple[str, str, str]]:
+    """(agent, what, to which of their accounts) of every direct message that is owed."""
     due = await team.desk.store.write(
         lambda tx: tx.ledger.due_notices(team.desk.organization_id, team.clock.now(), 10)
     )
-    return [(notice.agent_id, notice.told) for notice in due]
+    return [(notice.agent_id, notice.told, notice.data.get("account", "")) for notice in due]
 
 
 def names(team: Team) -> list[str]:

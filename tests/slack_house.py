@@ -15,8 +15,9 @@ from fakes.slack import FakeSlack
 from adapters.slack.app import SlackPlatform
 from bot.config import SlackTable
 from bot.domain.agent import Workspace
+from bot.domain.hints import HintKind
 from bot.message import Button, Message
-from bot.ports import Clock, Command, Person, Profile, Sighting, Tracked
+from bot.ports import Clock, Command, HintSighting, Person, Profile, Sighting, Tracked
 
 
 async def eventually(look: Callable[[], object], within: float = 5.0) -> None:
@@ -122,6 +123,9 @@ class RecordingCore:
         self.seen_keys: set[str] = set()
         self.feed: list[tuple[Any, ...]] = []
         self.sightings: list[tuple[int, Sighting]] = []
+        self.hints: dict[tuple[str, HintKind], HintSighting] = {}
+        self.hint_words: list[HintSighting] = []
+        self.hints_lost_of: list[HintKind | None] = []
         self.profiles: list[Profile] = []
         self.left: list[tuple[str, bool]] = []
         self.reports: list[tuple[str | None, str | None]] = []
@@ -168,6 +172,15 @@ class RecordingCore:
 
     async def observe(self, workspace_id: str, epoch: int, sightings: Sequence[Sighting]) -> None:
         self.sightings += [(epoch, one) for one in sightings]
+
+    def hint(self, workspace_id: str, sightings: Sequence[HintSighting]) -> None:
+        for one in sightings:
+            self.hint_words.append(one)
+            self.hints[one.external_id, one.kind] = one
+
+    def hints_lost(self, workspace_id: str, kind: HintKind | None = None) -> None:
+        self.hints_lost_of.append(kind)
+        self.hints = {key: one for key, one in self.hints.items() if kind not in (None, key[1])}
 
     def tracked(self, workspace_id: str) -> Sequence[Tracked]:
         return list(self.watched)

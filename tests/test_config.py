@@ -324,6 +324,11 @@ def test_names_are_checked_against_what_commands_are_called_by_default() -> None
         ({"organization": {"leads": ["maria"]}}, "organization.leads.0: write platform:workspace:person"),
         ({"team": [{"slug": "Billing EU", "name": "x"}]}, "team.0.slug: write up to 32 small letters"),
         ({"team": [{"slug": "a", "name": "x"}] * 2}, 'configuration: [[team]] slug "a" stands twice'),
+        ({"reason": [{"slug": "a", "name": "x"}] * 2}, 'configuration: [[reason]] slug "a" stands twice'),
+        (
+            {"reason": [{"slug": "lunch", "name": "Lunch"}, {"slug": "food", "name": "LUNCH!"}]},
+            'configuration: [[reason]] "lunch" and "food" are recognised by the same words; rename one',
+        ),
         (
             {"summary": [{"slug": "s", "team": "b", "channel": "slack:C", "at": "09:00"}]},
             'configuration: [[summary]] "s" names team "b"; known: none yet',

@@ -35,7 +35,7 @@ def test_every_key_is_refused_by_name_with_its_rule_and_an_example(
     table: Any = wrong
     for step in reversed(path):
         table = {step: table}
-    if path[0] in ("team", "skill", "summary"):
+    if path[0] in ("team", "skill", "reason", "summary"):
         table = {path[0]: [table[path[0]]]}
     with pytest.raises(ConfigError) as told:
         read_table(Config, table)
@@ -64,3 +64,29 @@ def test_a_platform_that_is_not_installed_is_told_with_the_nearest() -> None:
     with pytest.raises(ConfigError) as told:
         find_platforms(config, Desk(config, open_inline(), ManualClock()))
     assert told.value.sentence == "platforms.consol: no such platform is installed; did you mean console?"
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"discord": {"token": "x"}, "presence": {"in_call": "no_new_chats"}}, "discord.voice = true"),
+        (
+            {"slack": {"bot_token": "x", "app_token": "y"}, "presence": {"do_not_disturb": "no_new_chats"}},
+            "slack.do_not_disturb = true",
+        ),
+        (
+            {
+                "discord": {"token": "x", "presence": False},
+                "presence": {"do_not_disturb": "no_new_chats"},
+            },
+            "discord.presence = true",
+        ),
+    ],
+)
+def test_a_policy_about_hints_that_nobody_gives_is_refused(config: dict[str, Any], told: str) -> None:
+    """Else chats would go on coming, and nobody would know why."""
+    with pytest.raises(ConfigError, match=told):
+        read_table(Config, config)
+    (name, table), _ = config.items()
+    seen = {"discord": {"voice": True, "presence": True}, "slack": {"do_not_disturb": True}}[name]
+    assert read_table(Config, {**config, name: {**table, **seen}})

@@ -135,7 +135,7 @@ class Cast:
         told: list[tuple[Line, str]] = []
         for row in self._roster.rows(now):
             verdict = row.verdict
-            state = (verdict.presence, verdict.reason, verdict.note, row.facts.intent.until_at)
+            state = (verdict.presence, verdict.reason, row.note, row.facts.intent.until_at)
             before = self._shown.get(row.agent.id)
             self._shown[row.agent.id] = state
             mine = any(identity.external_id == self._console.me for identity in row.agent.identities)
@@ -145,7 +145,7 @@ class Cast:
 
 
 def news_of(row: Row) -> Line:
-    """Where somebody now is, and why: `Ben is Away until 14:32: lunch`."""
+    """Where somebody now is, and why: `Ben is Away until 14:32: Lunch`."""
     verdict, until = row.verdict, row.facts.intent.until_at
     because = {
         "signed_off": ": signed off",
@@ -156,4 +156,4 @@ def news_of(row: Row) -> Line:
     line: Line = (Strong(words(row.agent.name, 40)), f" is {verdict.presence.value.capitalize()}")
     if verdict.presence is Presence.AWAY and until is not None:
         line = (*line, " until ", Moment(until))
-    return (*line, because, *((": ", words(verdict.note, 60)) if verdict.note else ()))
+    return (*line, because, *((": ", words(row.note, 60)) if row.note else ()))

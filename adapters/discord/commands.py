@@ -19,7 +19,7 @@ LONGEST_TEXT = 500
 """Characters of a typed option. Discord allows 6,000; nobody reads a reason of that length."""
 LARGEST_NUMBER = 1_000_000
 """Whether a number makes sense, the core says, in a sentence."""
-SUGGESTED = frozenset([Kind.TEAM, Kind.SKILL, Kind.NEW_SKILL, Kind.ZONE])
+SUGGESTED = frozenset([Kind.TEAM, Kind.SKILL, Kind.NEW_SKILL, Kind.ZONE, Kind.REASON])
 GROUP_HELP = {"presence team": "The teams, and who is in them", "presence skill": "Skills, and who has them"}
 MOST_BELOW = 25
 

@@ -19,6 +19,7 @@ import yarl
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from msgspec import Struct
 
+from adapters.discord.hints import talking
 from adapters.discord.rest import Http, within
 from bot.config import DiscordTable
 from bot.ports import Core
@@ -71,6 +72,8 @@ class Listener(Protocol):
     def removed(self, guild: discord.Guild) -> None: ...
     def seen(self, event: discord.RawPresenceUpdateEvent) -> None: ...
     def asked(self, interaction: "discord.Interaction[Any]") -> None: ...
+    def all_talking(self, guild_id: int, user_ids: Sequence[int]) -> None: ...
+    def talks(self, guild_id: int, user_id: int, *, there: bool) -> None: ...
 
 
 class Resumable(Struct, frozen=True):
@@ -93,6 +96,7 @@ class Connection(discord.Client):
         listener: Listener,
         *,
         presence: bool,
+        voice: bool = False,
         patience: Patience | None = None,
     ) -> None:
         # Else the library warns everybody that voice will not work.
@@ -100,6 +104,7 @@ class Connection(discord.Client):
         intents = discord.Intents.none()
         intents.guilds = True
         intents.presences = presence
+        intents.voice_states = voice
         super().__init__(
             intents=intents,
             member_cache_flags=discord.MemberCacheFlags.none(),
@@ -133,6 +138,11 @@ class Connection(discord.Client):
             "guild_remove": listener.removed,
             "interaction": listener.asked,
         }
+        # discord.py would keep the voice state of everybody there, and tell nothing of whom it does not know.
+        parsers = self._connection.parsers
+        self._parse_guild = parsers["GUILD_CREATE"]
+        parsers["GUILD_CREATE"] = self._guild_created
+        parsers["VOICE_STATE_UPDATE"] = self._voice_state
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """Presences and the life of guilds are handled at once: a task for each would cost more than the
@@ -146,6 +156,15 @@ class Connection(discord.Client):
             if at_once is not None:
                 at_once(*args)
             super().dispatch(event, *args, **kwargs)
+
+    def _guild_created(self, guild: dict[str, Any]) -> None:
+        self._listener.all_talking(int(guild["id"]), talking(guild))
+        self._parse_guild({**guild, "voice_states": []})
+
+    def _voice_state(self, state: dict[str, Any]) -> None:
+        if state.get("guild_id"):
+            there = state.get("channel_id") is not None
+            self._listener.talks(int(state["guild_id"]), int(state["user_id"]), there=there)
 
     def _ready_again(self) -> None:
         self.established, self._failures = True, 0

@@ -6,7 +6,7 @@ from datetime import datetime
 import discord
 
 from adapters.discord.guild_feed import GuildFeed
-from bot.domain.facts import Seen
+from adapters.discord.hints import GuildHints
 from bot.ports import Core, Profile
 
 
@@ -24,6 +24,7 @@ class Feeds:
     ) -> None:
         self.presence = presence
         self.by_guild: dict[int, GuildFeed] = {}
+        self._hints: dict[int, GuildHints] = {}
         self._core = core
         self._roles = roles
         self._wanted = frozenset(guilds)
@@ -37,8 +38,13 @@ class Feeds:
         """The guild's feed; a new one is down."""
         feed = self.by_guild.get(guild.id)
         if feed is None:
-            feed = self.by_guild[guild.id] = GuildFeed(self._core, guild, self._roles, presence=self.presence)
+            hints = self._hints_of(guild.id)
+            feed = GuildFeed(self._core, guild, self._roles, hints, presence=self.presence)
+            self.by_guild[guild.id] = feed
         return feed
+
+    def _hints_of(self, guild_id: int) -> GuildHints:
+        return self._hints.setdefault(guild_id, GuildHints(self._core))
 
     def switch_off(self) -> None:
         """From here on no presence comes."""
@@ -92,12 +98,18 @@ class Feeds:
     def seen(self, event: discord.RawPresenceUpdateEvent) -> None:
         """PRESENCE_UPDATE. Most are of people who are no agents, so they go first."""
         feed = self.by_guild.get(event.guild_id or 0)
-        if feed is None:
-            return
-        external_id = feed.watched.get(event.user_id)
-        if external_id is not None:
-            gone = event.client_status.raw_status in ("offline", "invisible")
-            feed.saw(external_id, Seen.DISCONNECTED if gone else Seen.CONNECTED)
+        if feed is not None and event.user_id in feed.watched:
+            feed.saw(event.user_id, event.client_status.raw_status)
+
+    def all_talking(self, guild_id: int, user_ids: Sequence[int]) -> None:
+        """Who is in a voice channel, as GUILD_CREATE says; it comes before `available`."""
+        if self.wants(guild_id):
+            self._hints_of(guild_id).all_talking(user_ids)
+
+    def talks(self, guild_id: int, user_id: int, *, there: bool) -> None:
+        """VOICE_STATE_UPDATE."""
+        if self.wants(guild_id):
+            self._hints_of(guild_id).talks(user_id, there=there)
 
     async def sweep(self) -> None:
         """Ask for everybody, guild by guild, slowly: a connection may send 120 requests a minute."""

@@ -16,6 +16,7 @@ from itertools import islice
 import discord
 from msgspec import Struct
 
+from adapters.discord.hints import GuildHints
 from adapters.discord.people import profile_of
 from adapters.discord.rest import UNANSWERED
 from bot.domain.agent import Workspace
@@ -35,6 +36,11 @@ UNHURRIED = 1.0
 """Seconds between two requests of sweeps, in all guilds together: a connection may send 120 in a minute, and
 asking for everybody after a new session needs a hundred for 10,000 agents."""
 RETRY = 2.0
+DND = "dnd"
+
+
+def _seen(status: str) -> Seen:
+    return Seen.DISCONNECTED if status in ("offline", "invisible") else Seen.CONNECTED
 
 
 class Stage(StrEnum):
@@ -72,8 +78,11 @@ Step = Begin | Lose | Tell | Sighting
 class GuildFeed:
     """The feed of one guild. What it is told it does in order, each step once the one before is durable."""
 
-    def __init__(self, core: Core, guild: discord.Guild, roles: Sequence[int], *, presence: bool) -> None:
+    def __init__(
+        self, core: Core, guild: discord.Guild, roles: Sequence[int], hints: GuildHints, *, presence: bool
+    ) -> None:
         self.guild = guild
+        self._hints = hints
         self.workspace: Workspace | None = None
         self.presence = presence
         self.stage = Stage.DOWN
@@ -85,7 +94,7 @@ class GuildFeed:
         self._seq = 0
         self._beginning = 0
         """Rises with every new beginning, so that answers to questions from before are dropped."""
-        self._last: dict[str, tuple[int, Seen]] = {}
+        self._last: dict[str, tuple[int, str]] = {}
         self._profiles: dict[str, Profile] = {}
         self._steps: deque[Step] = deque()
         self._held: list[Sighting] = []
@@ -108,12 +117,14 @@ class GuildFeed:
             self.stage = Stage.LIVE
             self._put(Begin(resumed=True), *self._held)
             self._held = []
+            self._show_hints()
 
     def lose(self, since: datetime, *, stale: bool = False) -> None:
         """The socket is gone; RESUME may follow."""
         if self.stage is Stage.LIVE:
             self.stage = Stage.LOST
             self._put(Lose(since, stale))
+            self._hints.lost()
 
     def end(self, since: datetime, trouble: str | None = None) -> None:
         """No RESUME brings it back: an outage, a removal, a new session."""
@@ -121,22 +132,28 @@ class GuildFeed:
             self._put(Lose(since))
         self.stage = Stage.DOWN
         self._forget()
+        self._hints.ended()
         if trouble is not None:
             self._put(Tell(trouble))
 
-    def saw(self, external_id: str, seen: Seen, seq: int | None = None) -> None:
-        """An agent's presence: as it came, or as the answer to the question numbered `seq`.
+    def saw(self, user_id: int, status: str, seq: int | None = None) -> None:
+        """An agent's status: as it came, or as the answer to the question numbered `seq`.
 
         Repeats go no further. An answer gives way to what came after its question was asked.
         """
-        if self.stage is Stage.DOWN or not self.presence:
+        external_id = self.watched.get(user_id)
+        if self.stage is Stage.DOWN or not self.presence or external_id is None:
             return
         last = self._last.get(external_id)
-        if last is not None and (last[1] is seen or (seq is not None and last[0] > seq)):
+        if last is not None and (last[1] == status or (seq is not None and last[0] > seq)):
             return
         if seq is None:
             self._seq = seq = self._seq + 1
-        self._last[external_id] = seq, seen
+        self._last[external_id] = seq, status
+        self._hints.quiet(user_id, dnd=status == DND)
+        seen = _seen(status)
+        if last is not None and _seen(last[1]) is seen:
+            return
         sighting = Sighting(external_id, seen, self._core.clock.now(), seq)
         if self.stage is Stage.LOST:
             self._held.append(sighting)
@@ -250,7 +267,12 @@ class GuildFeed:
         for user_id in before.keys() - self.watched.keys():
             self._last.pop(before[user_id], None)
             self._profiles.pop(before[user_id], None)
+        self._show_hints()
         return [user_id for user_id in self.watched if user_id not in before]
+
+    def _show_hints(self) -> None:
+        if self.workspace is not None and self.stage is Stage.LIVE:
+            self._hints.live(self.workspace.id, self.watched)
 
     async def _ask(self, user_ids: Iterable[int], pause: float) -> None:
         """Raises nothing: what Discord does not answer is asked again, as long as the feed stands; where
@@ -293,8 +315,7 @@ class GuildFeed:
         # Nothing is awaited from here on: a new session must not begin between two of them.
         for member in members:
             if member.id in self.watched:
-                offline = member.raw_status in ("offline", "invisible")
-                self.saw(str(member.id), Seen.DISCONNECTED if offline else Seen.CONNECTED, asked)
+                self.saw(member.id, member.raw_status, asked)
         return members
 
     async def _catch_up(self, renewed: Sequence[Profile], missing: Sequence[int], beginning: int) -> None:

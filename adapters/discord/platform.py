@@ -1,6 +1,7 @@
 """The entry point of Discord among `rollcall.platforms`. The library is imported only where it is used."""
 
 from bot.config import Config
+from bot.domain.hints import HintKind
 from bot.ports import ChatPlatform, Core
 
 
@@ -11,4 +12,5 @@ def platform(config: Config, core: Core) -> ChatPlatform | None:
     # Takes a third of a second, which nobody without Discord should pay.
     from adapters.discord.service import DiscordService
 
-    return DiscordService(config.discord, core)
+    calls = config.presence.looks_for(HintKind.CALL)
+    return DiscordService(config.discord, core, calls=calls)

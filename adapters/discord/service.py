@@ -74,8 +74,12 @@ class DiscordService:
     name = "discord"
     mounts: Mapping[str, AsgiApp] = {}
 
-    def __init__(self, table: DiscordTable, core: Core, patience: Patience | None = None) -> None:
+    def __init__(
+        self, table: DiscordTable, core: Core, patience: Patience | None = None, *, calls: bool = True
+    ) -> None:
+        """`calls`: whether anybody wants to know who is in one."""
         self._table = table
+        self._voice = table.voice and calls
         self._core = core
         self._patience = patience
         self._token = table.token.get_secret_value()
@@ -130,7 +134,12 @@ class DiscordService:
     def connection(self) -> Connection:
         """A new client, which tells this service what it hears."""
         self._connection = Connection(
-            self._table, self._core, self, presence=self.feeds.presence, patience=self._patience
+            self._table,
+            self._core,
+            self,
+            presence=self.feeds.presence,
+            voice=self._voice,
+            patience=self._patience,
         )
         return self._connection
 
@@ -260,6 +269,14 @@ class DiscordService:
     def seen(self, event: discord.RawPresenceUpdateEvent) -> None:
         """PRESENCE_UPDATE."""
         self.feeds.seen(event)
+
+    def all_talking(self, guild_id: int, user_ids: Sequence[int]) -> None:
+        """Who is in a voice channel, as GUILD_CREATE says."""
+        self.feeds.all_talking(guild_id, user_ids)
+
+    def talks(self, guild_id: int, user_id: int, *, there: bool) -> None:
+        """VOICE_STATE_UPDATE."""
+        self.feeds.talks(guild_id, user_id, there=there)
 
     def asked(self, interaction: "discord.Interaction[Any]") -> None:
         """INTERACTION_CREATE: a command, a click or a half-typed option."""

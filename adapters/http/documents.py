@@ -13,7 +13,9 @@ from msgspec import Meta, Struct
 
 from bot.core import Rollcall, Trouble
 from bot.domain.facts import Feed, FeedState
+from bot.domain.hints import HintKind
 from bot.domain.routing import Reason
+from bot.domain.sessions import key_of, open_sessions
 from bot.roster import Row
 
 REASONS: Mapping[Reason, str] = {
@@ -24,8 +26,13 @@ REASONS: Mapping[Reason, str] = {
     Reason.NOT_IN_TEAM: "Not in that team.",
     Reason.SKILL_MISSING: "Without one of those skills.",
     Reason.AT_CAPACITY: "Holding as many units as they can take.",
+    Reason.IN_CALL: "In a call, and the policy is that no new work comes meanwhile.",
+    Reason.DO_NOT_DISTURB: "Not to be disturbed, and the policy is that no new work comes meanwhile.",
 }
 Units = Annotated[int, Meta(ge=0, description="Units of work.")]
+ReasonCode = Annotated[
+    str | None, Meta(description="What an away is for, by the organization's code; null: none.")
+]
 
 
 class Counts(Struct, frozen=True):
@@ -34,6 +41,14 @@ class Counts(Struct, frozen=True):
     available: int
     away: int
     offline: int
+
+
+class HintBody(Struct, frozen=True):
+    """What a platform shows beside the presence of somebody who is logged in."""
+
+    kind: HintKind
+    platform: str
+    since: Annotated[datetime, Meta(description="Since then, as far as could be seen.")]
 
 
 class RoutableAgent(Struct, frozen=True):
@@ -48,6 +63,7 @@ class RoutableAgent(Struct, frozen=True):
     teams: tuple[str, ...]
     skills: tuple[str, ...]
     external_ids: Annotated[Mapping[str, str], Meta(description="How other systems name the agent.")]
+    hints: tuple[HintBody, ...]
 
 
 class FeedBody(Struct, frozen=True, omit_defaults=True):
@@ -93,6 +109,14 @@ class IdentityBody(Struct, frozen=True):
     present: Annotated[bool, Meta(description="Still a member of that workspace.")]
 
 
+class ConsoleBody(Struct, frozen=True):
+    """A console session that keeps an agent connected."""
+
+    key: Annotated[str, Meta(description="The console's own name for it.")]
+    since: Annotated[datetime, Meta(description="Open since then.")]
+    heartbeat_at: Annotated[datetime, Meta(description="The last heartbeat.")]
+
+
 class AgentBody(Struct, frozen=True):
     """One agent."""
 
@@ -103,6 +127,7 @@ class AgentBody(Struct, frozen=True):
     reason: Annotated[str, Meta(description="Why, as a code.")]
     source: Annotated[str, Meta(description="Who or what decided.")]
     note: Annotated[str, Meta(description="The agent's own words.")]
+    reason_code: ReasonCode
     until: Annotated[datetime | None, Meta(description="When a timed away ends.")]
     confirmed: Annotated[bool, Meta(description="False: the platforms have not been seen for too long.")]
     unconfirmed_since: datetime | None
@@ -116,6 +141,8 @@ class AgentBody(Struct, frozen=True):
     zone: Annotated[str | None, Meta(description="IANA time zone.")]
     last_seen_at: datetime | None
     identities: tuple[IdentityBody, ...]
+    sessions: Annotated[tuple[ConsoleBody, ...], Meta(description="Console sessions that are open.")]
+    hints: tuple[HintBody, ...]
 
 
 class AgentPage(Struct, frozen=True):
@@ -139,6 +166,7 @@ class Eligibility(Struct, frozen=True):
     team: str | None
     skills: tuple[str, ...]
     routable: bool
+    reason_code: ReasonCode
     reasons: tuple[ReasonBody, ...]
 
 
@@ -249,7 +277,12 @@ def routable_agent(row: Row) -> RoutableAgent:
         agent.teams,
         agent.skills,
         dict(agent.externals),
+        _hints(row),
     )
+
+
+def _hints(row: Row) -> tuple[HintBody, ...]:
+    return tuple(HintBody(hint.kind, hint.platform, hint.since) for hint in row.hints)
 
 
 def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason]) -> AgentBody:
@@ -263,6 +296,7 @@ def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason]) -> AgentBody
         verdict.reason,
         verdict.source,
         verdict.note,
+        verdict.reason_code or None,
         facts.intent.until_at,
         verdict.confirmed,
         verdict.unconfirmed_since,
@@ -285,6 +319,8 @@ def agent_body(core: Rollcall, row: Row, reasons: Sequence[Reason]) -> AgentBody
             )
             for identity in agent.identities
         ),
+        tuple(ConsoleBody(key_of(link), link.since, beat_at) for link, beat_at in open_sessions(facts.links)),
+        _hints(row),
     )
 
 

@@ -20,6 +20,7 @@ from adapters.http.documents import (
 _AT = "2026-11-02T09:00:00Z"
 _AGENT = "agt_01k9f3tq8x7v5e2m4n6p8r0s1t"
 _COUNTS = {"available": 2, "away": 1, "offline": 4}
+_HINTS = [{"kind": "call", "platform": "slack", "since": "2026-11-02T08:45:00Z"}]
 _ONE: dict[str, Any] = {
     "id": _AGENT,
     "name": "Maria",
@@ -28,6 +29,7 @@ _ONE: dict[str, Any] = {
     "reason": "set",
     "source": "agent",
     "note": "",
+    "reason_code": None,
     "until": None,
     "confirmed": True,
     "unconfirmed_since": None,
@@ -49,6 +51,14 @@ _ONE: dict[str, Any] = {
             "present": True,
         }
     ],
+    "sessions": [
+        {
+            "key": "browser-7f3a",
+            "since": "2026-11-02T08:00:00Z",
+            "heartbeat_at": "2026-11-02T08:59:50Z",
+        }
+    ],
+    "hints": _HINTS,
 }
 _EVENT: dict[str, Any] = {
     "position": "4711",
@@ -60,8 +70,9 @@ _EVENT: dict[str, Any] = {
         "presence": "away",
         "reason": "set",
         "source": "agent",
-        "note": "lunch",
+        "note": "lunch with Ana",
         "confirmed": True,
+        "reason_code": "lunch",
     },
 }
 
@@ -83,6 +94,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
                 "teams": ["support"],
                 "skills": ["french"],
                 "external_ids": {"chatwoot": "42"},
+                "hints": _HINTS,
             }
         ],
         "feeds": [
@@ -103,6 +115,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "team": "support",
         "skills": [],
         "routable": False,
+        "reason_code": None,
         "reasons": [
             {"code": "at_capacity", "sentence": "Holding as many units as they can take."},
         ],

@@ -7,8 +7,10 @@ from fastapi import Path, Query
 from msgspec import Meta, Struct
 from pydantic import AwareDatetime, BeforeValidator, Field, StrictInt, StrictStr
 
+from adapters.http.documents import ReasonCode
 from adapters.http.parameters import Body, PageSize, written
 from bot.domain.presence import BEAT
+from bot.domain.slugs import LONGEST_SLUG
 
 LONGEST_AWAY = 30 * 86_400
 LONGEST_REASON = 500
@@ -75,6 +77,15 @@ class PresenceBody(Body):
             max_length=LONGEST_REASON,
         ),
     ] = ""
+    reason_code: Annotated[
+        StrictStr | None,
+        Field(
+            description="the slug of one of the organization's reason codes; only with away; left out: the "
+            "one that reason begins with",
+            examples=["lunch"],
+            max_length=LONGEST_SLUG,
+        ),
+    ] = None
 
 
 class SessionBody(Struct, frozen=True):
@@ -88,7 +99,11 @@ class SessionBody(Struct, frozen=True):
     ]
     since: Annotated[datetime | None, Meta(description="Open since then; null: not open.")]
     expires_at: Annotated[
-        datetime | None, Meta(description="It ends then if no heartbeat comes; null: not open.")
+        datetime | None,
+        Meta(
+            description="It ends then if no heartbeat comes; null: it is not open, or the database is away "
+            "and nothing ends until it is back."
+        ),
     ]
     beat_every_s: Annotated[int, Meta(description="Send a heartbeat this often.")]
 
@@ -102,6 +117,7 @@ class SetPresence(Struct, frozen=True):
     chosen: Annotated[str, Meta(description="What is set: `available` or `away`.")]
     until: Annotated[datetime | None, Meta(description="When a timed away ends.")]
     reason: Annotated[str, Meta(description="Why the agent is seen so, as a code.")]
+    reason_code: ReasonCode
     sentence: Annotated[str, Meta(description="For people: what holds now.")]
 
 
@@ -115,6 +131,7 @@ class Stretch(Struct, frozen=True):
     source: Annotated[str, Meta(description="Who or what decided.")]
     note: Annotated[str, Meta(description="The agent's own words.")]
     confirmed: Annotated[bool, Meta(description="False: the platforms had not been seen for too long.")]
+    reason_code: ReasonCode
 
 
 class History(Struct, frozen=True):
@@ -126,7 +143,7 @@ class History(Struct, frozen=True):
 
 
 DOCUMENTS = (SessionBody, SetPresence, History)
-SET_AWAY = {"presence": "away", "for_s": 1800, "reason": "lunch"}
+SET_AWAY = {"presence": "away", "for_s": 1800, "reason": "with Ana", "reason_code": "lunch"}
 _AGENT = "agt_01k9f3tq8x7v5e2m4n6p8r0s1t"
 _AT = "2026-11-02T09:00:00Z"
 EXAMPLES: dict[type, dict[str, Any]] = {
@@ -148,6 +165,7 @@ EXAMPLES: dict[type, dict[str, Any]] = {
         "chosen": "away",
         "until": "2026-11-02T09:30:00Z",
         "reason": "set",
+        "reason_code": "lunch",
         "sentence": "Maria is Away.",
     },
     History: {
@@ -162,6 +180,7 @@ EXAMPLES: dict[type, dict[str, Any]] = {
                 "source": "agent",
                 "note": "",
                 "confirmed": True,
+                "reason_code": None,
             }
         ],
         "next_cursor": None,

@@ -22,12 +22,14 @@ from adapters.http.presence_documents import (
     Stretch,
     To,
 )
-from adapters.http.problems import bad_value
+from adapters.http.problems import Problem, bad_value
 from adapters.http.strict import answered, told
 from bot.core import Rollcall
 from bot.domain.agent import Agent
+from bot.domain.errors import ReasonNeeded
 from bot.domain.facts import CONNECTED, Choice, Facts, Interval, Presence
 from bot.domain.presence import BEAT
+from bot.domain.reasons import Reasons
 from bot.domain.transition import Moved, Step, settle
 from bot.message import words
 from bot.service.set_by import AlreadySo, set_by_program
@@ -35,7 +37,8 @@ from bot.sessions import Session
 
 LONGEST_RANGE = timedelta(days=31)
 LONGEST_AHEAD = timedelta(days=30)
-ONE = "/v1/agents/{agent_id}"
+AGENTS = "/v1/agents/"
+ONE = AGENTS + "{agent_id}"
 SESSION = ONE + "/sessions/{key}"
 Kept = tuple[Interval, datetime | None]
 """An interval with its end; None: it is the one that stands."""
@@ -64,14 +67,13 @@ class PresenceRoutes:
     def renewed(self, scope: Scope, asked: Asked) -> Answer | None:
         """The answer to a heartbeat that only renews its lease: the hot path, all in memory. None: it is
         another request, or another kind of heartbeat, which `put_session` answers."""
-        _, _, rest = asked.path.partition("/v1/agents/")
-        name, found, key = rest.partition("/sessions/")
+        if not asked.path.startswith(AGENTS):
+            return None
+        name, found, key = asked.path[len(AGENTS) :].partition("/sessions/")
         if not found or scope["query_string"] or asked.key is None or "presence" not in asked.key.scopes:
             return None
         if len(key) > LONGEST_KEY or name.startswith("ext:") or "/" in name:
             return None
-        if any(header == b"transfer-encoding" for header, _ in scope["headers"]):
-            return None  # a body comes, which is to be read first
         agent = self._core.roster.agent(name)
         if agent is None or agent.organization_id != asked.key.organization_id:
             return None
@@ -111,6 +113,7 @@ class PresenceRoutes:
         choice = Choice(body.presence)
         until_at = _until(body, choice, asked.now)
         reason = words(body.reason, len(body.reason))
+        reason_code = _reason_code(body, choice, core.reasons)
         by, name = (f"api:{asked.key.id}", asked.key.name) if asked.key else ("api:", "")
 
         def decide(facts: Facts, at: datetime) -> Step:
@@ -123,6 +126,7 @@ class PresenceRoutes:
                 name=name,
                 choice=choice,
                 reason=reason,
+                reason_code=reason_code,
                 until_at=until_at,
             )
 
@@ -131,6 +135,8 @@ class PresenceRoutes:
             await core.change(agent.id, decide, f"key:{by.removeprefix('api:')}", f"presence.{choice.value}")
         except AlreadySo:
             changed = False
+        except ReasonNeeded:
+            raise _needed(core.reasons) from None
         asked.now = core.clock.now()
         row = core.roster.row(self._find(asked, agent.id).id, asked.now)
         if row is None:
@@ -146,6 +152,7 @@ class PresenceRoutes:
             intent.choice.value,
             intent.until_at,
             row.verdict.reason,
+            intent.reason_code or None,
             sentence,
         )
         return told(document, asked)
@@ -173,7 +180,16 @@ class PresenceRoutes:
         page = all_of_it[:limit]
         more = cursor_for(all_of_it[limit][0].since.isoformat()) if len(all_of_it) > limit else None
         stretches = tuple(
-            Stretch(one.presence.value, one.since, until, one.reason, one.source, one.note, one.confirmed)
+            Stretch(
+                one.presence.value,
+                one.since,
+                until,
+                one.reason,
+                one.source,
+                one.note,
+                one.confirmed,
+                one.reason_code or None,
+            )
             for one, until in page
         )
         return answered(History(agent.id, stretches, more), asked)
@@ -183,6 +199,7 @@ class PresenceRoutes:
     ) -> Sequence[Kept]:
         """With what time has brought about, though the next tick has yet to store it."""
         core = self._core
+        core.roster.settle(now)
         facts = core.roster.facts(agent_id)
         if facts is None or not stored or stored[-1][1] is not None:
             return stored
@@ -203,6 +220,30 @@ def _session(agent: Agent, session: Session) -> SessionBody:
     link, there = session.link, session.link.state is CONNECTED
     since = link.since if there else None
     return SessionBody(agent.id, session.key, there, session.reopened, since, session.expires_at, _every())
+
+
+def _reason_code(body: PresenceBody, choice: Choice, reasons: Reasons) -> str:
+    """What the away is for: said, or what the reason begins with. Raises Problem for a code that there is
+    not."""
+    given = body.reason_code
+    if given is None:
+        return reasons.of(body.reason) if choice is Choice.AWAY else ""
+    if choice is not Choice.AWAY:
+        raise bad_value("reason_code", "left out with available")
+    if given not in reasons.names:
+        listed = ", ".join(reasons.names)
+        raise bad_value(
+            "reason_code", f"one of {listed}" if listed else "left out: there are no reason codes here"
+        )
+    return given
+
+
+def _needed(reasons: Reasons) -> Problem:
+    """Every away needs a reason here."""
+    rule = "some words that say why: every away needs a reason here"
+    if not reasons.names:
+        return bad_value("reason", rule, "dentist")
+    return bad_value("reason_code", f"one of {', '.join(reasons.names)}, or reason {rule}")
 
 
 def _until(body: PresenceBody, choice: Choice, now: datetime) -> datetime | None:

@@ -4,7 +4,8 @@ import asyncio
 import resource
 from http import HTTPStatus
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from adapters.http.exchange import problem_answer
 from adapters.http.problems import Problem
@@ -58,6 +59,8 @@ class Protocol(HttpToolsProtocol):
     _rest = 0
     """Bytes of a request that came after its answer."""
     _patience: asyncio.TimerHandle | None = None
+    _answering: RequestResponseCycle | None = None
+    """The request whose turn it is, or was; `cycle` is the newest that has come."""
     _gone: asyncio.Future[None] | None = None
     _unread: asyncio.TimerHandle | None = None
 
@@ -77,6 +80,9 @@ class Protocol(HttpToolsProtocol):
         """Nothing is waited for any more."""
         self._be_patient_no_longer()
         self._was_read()
+        answering = self._answering
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True  # uvicorn tells only the newest, of which it may be ahead
         super().connection_lost(exc)
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
@@ -86,6 +92,10 @@ class Protocol(HttpToolsProtocol):
         if self in self.connections:
             self._gone = self.loop.create_future()
             await self._gone
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def pause_writing(self) -> None:
         """Answers wait to be read. No key is needed to let them wait, so it is not for ever."""
@@ -199,10 +209,14 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Answer below ASGI, where no request is known, and close. What was answered already is only
-        closed: another answer would be taken for that of the next request."""
+        closed: another answer would be taken for that of the next request. So is what is being answered,
+        as every stream is: it would stand in the middle."""
         if self.transport.is_closing():
             return
-        cycle = self.cycle
+        cycle, answering = self.cycle, self._answering
+        if answering is not None and answering.response_started and not answering.response_complete:
+            self.transport.close()
+            return
         if cycle is not None and cycle.scope is self.scope and cycle.response_complete:
             self.transport.close()
             return

@@ -211,7 +211,8 @@ class Routes:
         found = self._find(asked, agent_id)
         reasons = core.roster.why_not(found.id, asked.now, known_team(core, team), skills)
         sentences = tuple(ReasonBody(reason, REASONS[reason]) for reason in reasons)
-        return answered(Eligibility(found.id, team, skills, not reasons, sentences), asked)
+        code = self._row(asked, found.id).verdict.reason_code or None
+        return answered(Eligibility(found.id, team, skills, not reasons, code, sentences), asked)
 
     async def put_load(self, request: Request, agent_id: AgentName, report: LoadBody) -> Response:
         """Counts until `as_of` plus `ttl_s`; a report older than the newest one of its source is not kept."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import msgspec
@@ -18,7 +18,7 @@ from adapters.http.access import Access
 from adapters.http.documents import EventBody, EventPage, encode
 from adapters.http.exchange import NO_STORE, Answer, Asked, Scope, Send, document_answer, own_headers
 from adapters.http.incoming import query_of, whole_number
-from adapters.http.problems import Problem, bad_value
+from adapters.http.problems import Fault, Problem, bad_value
 from adapters.http.protocol import CONNECTION, Protocol, most_streams
 from adapters.http.refusals import TRY_AGAIN, forbid_unless
 from bot.core import Rollcall
@@ -39,7 +39,7 @@ MOST_WAITING = 256 * 1024
 LAST_WORDS = 256
 """Bytes of these that are kept free for the end of a stream."""
 PIECE = 64 * 1024
-"""Bytes sent at once to who catches up."""
+"""Bytes sent at once: a few events, if their notes are long, since more would look like not reading."""
 STALLED = 30.0
 """Seconds for one piece to be taken by who catches up."""
 FLUSH_WITHIN = 5.0
@@ -79,7 +79,7 @@ class Recent:
         """Some of those behind a position that is not before `floor`, and the position of the last."""
         begin = bisect_right(self._positions, position)
         frames = self._frames[begin : begin + KEPT]
-        count = max(1, bisect_right(list(accumulate(map(len, frames))), PIECE))
+        count = _at_once(frames)
         last = self._positions[begin : begin + count]
         return b"".join(frames[:count]), last[-1] if last else position
 
@@ -119,19 +119,26 @@ class Stream:
             await send(_head(asked))
             await send({"type": "http.response.body", "body": b""})
             return None
+        if scope["http_version"] == "1.0":
+            sentence = "A stream of events needs HTTP/1.1, for its pieces. Read pages with after instead."
+            raise Problem("bad_request", sentence)
+        name = _last_event_id(scope)
+        position = self.recent.head if name is None else await self._position(name)
         if self._leaving:
             raise _refused("Rollcall is stopping. Follow the events again in a moment.")
         if len(self._open) >= most_streams() // self.sharing:
             raise _refused("As many follow the events as can be kept. Read pages with after, or try again.")
-        names = [value for name, value in scope["headers"] if name == b"last-event-id"]
-        position = await self._position(b"".join(names).decode("latin-1")) if names else self.publisher.head
         connection: Protocol = scope["state"][CONNECTION]
         await send(_head(asked))
         key = asked.key
         assert key is not None  # it has the scope
         self._open[connection] = key
         try:
-            await self._follow(connection, send, position)
+            if self._leaving:  # since it was let in
+                self._send_away(connection)
+                await connection.until_lost()
+            else:
+                await self._follow(connection, send, position)
         finally:
             self._open.pop(connection, None)
             self._live.pop(connection, None)
@@ -157,9 +164,9 @@ class Stream:
     async def _position(self, name: str) -> int | None:
         """The position that a client had reached; None: not one that it can go on from."""
         position = self.publisher.position_of(name)
-        if position is not None and position > self.publisher.head:
+        if position is not None and position > self.recent.head:
             await self.publisher.publish()  # a page told it before it was handed on
-        return position if position is not None and position <= self.publisher.head else None
+        return position if position is not None and position <= self.recent.head else None
 
     # --- following ---
 
@@ -192,11 +199,11 @@ class Stream:
         while True:
             async with asyncio.timeout(STALLED):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-            if connection not in self._open:
+            if connection not in self._open or connection.transport.is_closing():
                 return None
             if position >= recent.floor:
                 piece, position = recent.behind(position)
-                if position == recent.head:
+                if position >= recent.head:
                     return piece
             else:
                 piece, position = await self._read(position)
@@ -208,9 +215,14 @@ class Stream:
         if page.missed:
             head = self.recent.head
             return self._reset(head, "forgotten"), head
-        if not page.events:
-            return b"", self.recent.floor
-        return b"".join(map(self._frame, page.events)), page.last
+        # From `floor` on memory has everything, and the database perhaps what is yet to be handed on.
+        floor = self.recent.floor
+        older = [placed for placed in page.events if placed[0] <= floor]
+        if not older:
+            return b"", floor
+        frames = list(map(self._frame, older))
+        count = _at_once(frames)
+        return b"".join(frames[:count]), older[:count][-1][0]
 
     # --- broadcasting ---
 
@@ -222,9 +234,15 @@ class Stream:
             self.recent.add([position for position, _ in found], list(map(self._frame, found)))
 
     async def _publish(self, placed: Sequence[Placed]) -> None:
-        frames = list(map(self._frame, placed))
-        self.recent.add([position for position, _ in placed], frames)
-        await self._tell(b"".join(frames))
+        frames, positions = list(map(self._frame, placed)), [position for position, _ in placed]
+        while frames:
+            count = _at_once(frames)
+            some = frames[:count]
+            self.recent.add(positions[:count], some)
+            await self._tell(b"".join(some), self._live)
+            del frames[:count], positions[:count]
+            if frames:
+                await asyncio.sleep(0)  # what the system did not take at once, it may take now
 
     async def pulse(self) -> None:
         """Heartbeats, and an end to streams whose key counts no longer; until cancelled."""
@@ -237,16 +255,15 @@ class Stream:
                     self._end(connection, b": the key counts no longer\n\n")
             looks += 1
             if looks % BEAT == 0:
-                await self._tell(b":\n\n")
+                await self._tell(b":\n\n", self._open)
 
-    async def _tell(self, said: bytes) -> None:
-        """Write to all who are live by now; who joins meanwhile has it already."""
+    async def _tell(self, said: bytes, listeners: Mapping[Protocol, object]) -> None:
+        """Write to all who are among these by now; who joins the live ones meanwhile has it already."""
         chunk = _chunk(said)
         room = MOST_WAITING - LAST_WORDS - len(chunk)
-        live = self._live
-        for number, connection in enumerate(list(live), 1):
+        for number, connection in enumerate(list(listeners), 1):
             transport = connection.transport
-            if connection in live and not transport.is_closing():
+            if connection in listeners and not transport.is_closing():
                 if transport.get_write_buffer_size() > room:
                     self.dropped += 1
                     self._end(connection, self._reset(self.recent.head, "slow"))
@@ -259,8 +276,11 @@ class Stream:
         """Tell every stream to come back, not all at the same moment, and end it."""
         self._leaving = True
         for connection in list(self._open):
-            wait = random.randint(1000, 5000)  # noqa: S311  # spreads, and hides nothing
-            self._end(connection, b"retry: %d\n: Rollcall is stopping; come back\n\n" % wait)
+            self._send_away(connection)
+
+    def _send_away(self, connection: Protocol) -> None:
+        wait = random.randint(1000, 5000)  # noqa: S311  # spreads, and hides nothing
+        self._end(connection, b"retry: %d\n: Rollcall is stopping; come back\n\n" % wait)
 
     def _end(self, connection: Protocol, said: bytes) -> None:
         """Last words, and the end of the answer. Who does not take them is cut off after a while."""
@@ -288,6 +308,23 @@ class Stream:
     def _reset(self, position: int, why: str) -> bytes:
         name = self.publisher.name_of(position).encode()
         return b'id: %b\nevent: reset\ndata: {"position":"%b","reason":"%b"}\n\n' % (name, name, why.encode())
+
+
+def _last_event_id(scope: Scope) -> str | None:
+    """The position that a client names. Raises Problem where it names several."""
+    names: list[bytes] = [value for name, value in scope["headers"] if name == b"last-event-id"]
+    if len(names) > 1:
+        raise Problem(
+            "bad_request",
+            "The header Last-Event-ID stands more than once; send it once.",
+            [Fault("Last-Event-ID", "given once", "4711", "header")],
+        )
+    return names[0].decode("latin-1") if names else None
+
+
+def _at_once(frames: Sequence[bytes]) -> int:
+    """How many of these, the first at least, make a piece."""
+    return max(1, bisect_right(list(accumulate(map(len, frames))), PIECE))
 
 
 def body_of(position: str, event: Event) -> EventBody:

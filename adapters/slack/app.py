@@ -11,8 +11,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from tenacity import RetryCallState
 
 from adapters.slack.events import Events, Home
+from adapters.slack.hints import DoNotDisturb, Hints
 from adapters.slack.incoming import Incoming
-from adapters.slack.manifest import SCOPES, path_of
+from adapters.slack.manifest import hints_of, path_of, scopes_for
 from adapters.slack.people import Installation, NobodyThere, People
 from adapters.slack.polling import Poller, switch_off
 from adapters.slack.render import Rendered, render
@@ -23,8 +24,10 @@ from adapters.slack.troubles import Troubles, app_token_dead, bot_token_dead, sc
 from adapters.slack.web import SLACK, Refused, TokenDead, Web, library_logger
 from bot.commands import names_on
 from bot.config import ONLY, SlackTable
+from bot.config.tables import PresenceTable
 from bot.domain.agent import Identity, Workspace
 from bot.domain.errors import RollcallError
+from bot.domain.hints import HintKind
 from bot.message import Message
 from bot.ports import AsgiApp, Core, RetryLater
 
@@ -43,9 +46,14 @@ class SlackPlatform:
 
     name = "slack"
 
-    def __init__(self, table: SlackTable, core: Core, slug: str = ONLY) -> None:
-        """`slug`: the organization's."""
+    def __init__(
+        self, table: SlackTable, core: Core, presence: PresenceTable | None = None, slug: str = ONLY
+    ) -> None:
+        """`presence`: what comes of hints; left out, they are shown. `slug`: the organization's."""
         self._table = table
+        self._wanted = hints_of(table, presence or PresenceTable())
+        self._hints = Hints(core, self._wanted)
+        self._look_again = asyncio.Event()
         self._core = core
         self._session: aiohttp.ClientSession | None = None
         self._home: asyncio.Future[Home] | None = None
@@ -56,7 +64,7 @@ class SlackPlatform:
         self._client = self._new_client(table.bot_token.get_secret_value())
         self._web = Web(self._client, core.clock, self._give_up)
         self._sending = Sending(self._web, core.clock, self._troubles, lambda: self._session)
-        self._events = Events(core, self)
+        self._events = Events(core, self, self._hints)
         # Bolt gets a client without a token: it has nothing to call.
         self._incoming = Incoming(
             core, self, self._sending, self._events, self._new_client(None), names_on("slack", table.names)
@@ -77,6 +85,7 @@ class SlackPlatform:
         async with aiohttp.ClientSession(timeout=CALL) as session:
             self._session = self._client.session = session
             work = [self._until_dead(), self._sign_in(), self._poll(), self._keep_profiles()]
+            work.append(self._poll_hints())
             work.append(self._events.work_off())
             socket = self._socket(session) if self._table.mode == "socket" else None
             if socket is not None:
@@ -92,6 +101,7 @@ class SlackPlatform:
                 await self._end(tasks, socket)
                 await self._stopped()
             finally:
+                self._forget_hints()
                 self._events.leave()
                 await self._end(tasks, socket)
                 self._session = self._client.session = None
@@ -113,6 +123,7 @@ class SlackPlatform:
 
     async def _stopped(self) -> None:
         """Nothing is left to do but to say what must be repaired, until somebody restarts us."""
+        self._forget_hints()
         if self._poller is not None:
             try:
                 await self._poller.lost()
@@ -173,7 +184,7 @@ class SlackPlatform:
             org_wide=bool(answer.get("is_enterprise_install")),
         )
         given = {one.strip() for one in answer.headers.get("X-OAuth-Scopes", "").split(",")} - {""}
-        lacking = [scope for scope in SCOPES if given and scope not in given]
+        lacking = [scope for scope in scopes_for(self._wanted) if given and scope not in given]
         if lacking:
             told = scope_missing(", ".join(lacking), "part of Rollcall does not work in Slack.")
             self._troubles.raise_("scopes", told)
@@ -190,22 +201,59 @@ class SlackPlatform:
         if state.attempt_number > 1:
             self._troubles.raise_("sign in", unreachable(began, "nothing works in Slack."))
 
+    async def _poll_hints(self) -> None:
+        home = await self.home()
+        if HintKind.DO_NOT_DISTURB in self._wanted:
+            there = home.workspace.id, home.installation
+            await DoNotDisturb(self._web, self._core, self._hints, self._troubles, *there).run()
+
+    def _forget_hints(self, *kinds: HintKind) -> None:
+        """They can't be seen any more."""
+        if self._home is not None and _told(self._home):
+            for kind in kinds or HintKind:
+                self._hints.lost(self._home.result().workspace.id, kind)
+
     async def _keep_profiles(self) -> None:
-        """Look agents up again, slowly: a `user_change` of while we were away is never delivered."""
+        """Look agents up again, slowly: a `user_change` of while we were away is never delivered. Those who
+        were in a huddle come first."""
         home = await self.home()
         while True:
-            for one in list(self._core.tracked(home.workspace.id)):
-                try:
-                    answer = await self._web.patiently("users.info", user=one.external_id)
-                    await self._events.learned(home, answer["user"])
-                except (Refused, NobodyThere, RollcallError) as problem:
-                    log.info("A profile could not be looked up: %s", problem)
-                except TokenDead:
-                    raise
-                except Exception:
-                    log.exception("A profile could not be taken in")
-                await self._core.clock.sleep(REFRESH_PAUSE)
-            await self._core.clock.sleep(REFRESH_AGAIN)
+            self._look_again.clear()
+            waiting = self._hints.first(one.external_id for one in self._core.tracked(home.workspace.id))
+            done: list[str] = []
+            while waiting:
+                await self._look_up(home, waiting[0])
+                done.append(waiting.pop(0))
+                if await self._called_within(REFRESH_PAUSE):
+                    self._look_again.clear()
+                    waiting, done = self._hints.first([*waiting, *done]), []
+            await self._called_within(REFRESH_AGAIN)
+
+    async def _look_up(self, home: Home, user_id: str) -> None:
+        number = self._hints.number()
+        try:
+            answer = await self._web.patiently("users.info", user=user_id)
+            await self._events.learned(home, answer["user"], number)
+        except (Refused, NobodyThere, RollcallError) as problem:
+            log.info("A profile could not be looked up: %s", problem)
+        except TokenDead:
+            raise
+        except Exception:
+            log.exception("A profile could not be taken in")
+
+    async def _called_within(self, seconds: float) -> bool:
+        """Wait so long; True at once when everybody is to be looked up again."""
+        waits = [
+            asyncio.ensure_future(self._core.clock.sleep(seconds)),
+            asyncio.ensure_future(self._look_again.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        return self._look_again.is_set()
 
     # --- Socket Mode ---
 
@@ -215,7 +263,15 @@ class SlackPlatform:
         client = self._new_client(app_token)
         client.session = session
         web = Web(client, self._core.clock, self._app_token_dead)
-        return SocketMode(web, app_token, self._incoming, self._core.clock, self._troubles)
+        return SocketMode(
+            web,
+            app_token,
+            self._incoming,
+            self._core.clock,
+            self._troubles,
+            on_gap=lambda: self._forget_hints(HintKind.CALL),
+            on_return=self._look_again.set,
+        )
 
     def _app_token_dead(self, error: str) -> None:
         self._troubles.clear("socket")

@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
+from adapters.slack.hints import Hints
+from adapters.slack.manifest import DND_EVENT
 from adapters.slack.people import Installation, People
 from adapters.slack.web import TokenDead
 from bot.domain.agent import Workspace
@@ -49,10 +51,11 @@ class House(Protocol):
 class Events:
     """The queue and what is done about each."""
 
-    def __init__(self, core: Core, house: House) -> None:
+    def __init__(self, core: Core, house: House, hints: Hints) -> None:
         self._core = core
         self._house = house
-        self._queue: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(WAITING)
+        self._hints = hints
+        self._queue: asyncio.Queue[tuple[int, Mapping[str, Any]]] = asyncio.Queue(WAITING)
         self._worker: asyncio.Task[Any] | None = None
         self._leaving = False
 
@@ -61,7 +64,7 @@ class Events:
         if self._leaving:
             return False
         try:
-            self._queue.put_nowait(body)
+            self._queue.put_nowait((self._hints.number(), body))
         except asyncio.QueueFull:
             return False
         return True
@@ -70,9 +73,9 @@ class Events:
         """Act on events until cancelled, whatever comes of one. Raises TokenDead."""
         self._worker, self._leaving = asyncio.current_task(), False
         while True:
-            body = await self._queue.get()
+            number, body = await self._queue.get()
             try:
-                await self._act_on(body)
+                await self._act_on(body, number)
             finally:
                 self._queue.task_done()
 
@@ -94,11 +97,11 @@ class Events:
         finally:
             acted.cancel()
 
-    async def _act_on(self, body: Mapping[str, Any]) -> None:
+    async def _act_on(self, body: Mapping[str, Any], number: int) -> None:
         key = f"slack:event:{body.get('event_id')}"
         try:
             if await self._kept(lambda: self._core.first_time(key)):
-                await self._kept(lambda: self._happened(body))
+                await self._kept(lambda: self._happened(body, number))
         except TokenDead:
             raise
         except RollcallError as problem:
@@ -116,8 +119,9 @@ class Events:
                 log.warning("An event could not be kept and waits: %s", problem.sentence)
                 await self._core.clock.sleep(AGAIN)
 
-    async def _happened(self, body: Mapping[str, Any]) -> None:
+    async def _happened(self, body: Mapping[str, Any], number: int) -> None:
         event = body.get("event") or {}
+        at = _seconds(event.get("event_ts") or body.get("event_time"))
         home = await self._house.home()
         if not home.installation.covers(body.get("team_id") or "", body.get("enterprise_id") or ""):
             return
@@ -126,14 +130,26 @@ class Events:
             # Both may come late, after a reinstallation: the token itself knows.
             await self._house.check_token()
         elif event.get("type") == "user_change" and isinstance(user, dict) and user.get("id"):
-            await self.learned(home, user)
+            await self.learned(home, user, number, at)
+        elif event.get("type") == DND_EVENT:
+            self._hints.dnd(home.workspace.id, str(user), event.get("dnd_status"), number, at)
 
-    async def learned(self, home: Home, user: Mapping[str, Any]) -> None:
-        """A newer user object: what changed of an agent, or that they have left."""
+    async def learned(self, home: Home, user: Mapping[str, Any], number: int, event_ts: float = 0.0) -> None:
+        """A newer user object: what changed of an agent, or that they have left. `number` and `event_ts` as
+        of `Hints.user`."""
         known = home.people.learn(user)
         if known is None:
             return
+        self._hints.user(home.workspace.id, user, number, event_ts)
         if known.deleted:
             await self._core.member_left(home.workspace.id, known.profile.external_id, deleted=True)
         else:
             await self._core.profile_changed(home.workspace.id, known.profile)
+
+
+def _seconds(written: object) -> float:
+    """Slack's time of an event; 0 where it says nothing that makes sense."""
+    try:
+        return float(str(written))
+    except ValueError:
+        return 0.0

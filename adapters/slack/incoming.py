@@ -67,7 +67,8 @@ class Incoming:
         self._under_way: set[asyncio.Task[Any]] = set()
         self._deliveries: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
         self.app = AsyncApp(
-            name="rollcall",
+            # Bolt gives the logger of that name, and all below it, the level of the one it is handed.
+            name=library_logger().name,
             client=client,
             authorize=_trust,
             process_before_response=True,

@@ -1,12 +1,16 @@
 """The app manifest to paste at api.slack.com, made from the command table: `rollcall slack-manifest`."""
 
+from collections.abc import Collection
 from typing import Any
 
 from bot.commands import BY_NAME, GROUP, TABLE, TOP, names_on
-from bot.config import ONLY, Config
+from bot.config import ONLY, Config, SlackTable
+from bot.config.tables import PresenceTable
+from bot.domain.hints import HintKind
 
 SCOPES = ("chat:write", "commands", "im:write", "users:read")
 EVENTS = ("app_uninstalled", "tokens_revoked", "user_change")
+DND_SCOPE, DND_EVENT = "dnd:read", "dnd_updated_user"
 GROUP_HELP = "Your presence, why somebody gets chats, time zone, sign off, help"
 HOST = "rollcall.example.com"
 PATH = "/slack/events"
@@ -17,12 +21,25 @@ def path_of(slug: str) -> str:
     return PATH if slug == ONLY else f"/slack/{slug}/events"
 
 
+def hints_of(table: SlackTable | None, presence: PresenceTable) -> frozenset[HintKind]:
+    """What is looked for in Slack; do-not-disturb only where its scope is asked for."""
+    there = {HintKind.CALL: True, HintKind.DO_NOT_DISTURB: table is not None and table.do_not_disturb}
+    return frozenset(kind for kind in HintKind if there[kind] and presence.looks_for(kind))
+
+
+def scopes_for(hints: Collection[HintKind]) -> tuple[str, ...]:
+    """What the bot token must be allowed."""
+    return (*SCOPES, DND_SCOPE) if HintKind.DO_NOT_DISTURB in hints else SCOPES
+
+
 def manifest(config: Config, host: str = HOST) -> dict[str, Any]:
     """The manifest for the configured mode and names.
 
     `host` is where Slack reaches this server by HTTPS; it is used in HTTP mode only. Limits and keys:
     docs.slack.dev/reference/app-manifest.
     """
+    hints = hints_of(config.slack, config.presence)
+    events = (*EVENTS, DND_EVENT) if HintKind.DO_NOT_DISTURB in hints else EVENTS
     sockets = config.slack is None or config.slack.mode == "socket"
     url = f"https://{host}{path_of(config.organization.slug)}"
     request = {} if sockets else {"request_url": url}
@@ -56,9 +73,9 @@ def manifest(config: Config, host: str = HOST) -> dict[str, Any]:
                 for name, help_, hint in rows
             ],
         },
-        "oauth_config": {"scopes": {"bot": list(SCOPES)}},
+        "oauth_config": {"scopes": {"bot": list(scopes_for(hints))}},
         "settings": {
-            "event_subscriptions": {**request, "bot_events": list(EVENTS)},
+            "event_subscriptions": {**request, "bot_events": list(events)},
             "interactivity": {"is_enabled": True, **request},
             "org_deploy_enabled": False,
             "socket_mode_enabled": sockets,

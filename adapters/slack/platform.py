@@ -10,4 +10,4 @@ def platform(config: Config, core: Core) -> ChatPlatform | None:
         return None
     from adapters.slack.app import SlackPlatform
 
-    return SlackPlatform(config.slack, core, config.organization.slug)
+    return SlackPlatform(config.slack, core, config.presence, config.organization.slug)

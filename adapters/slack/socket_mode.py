@@ -7,6 +7,7 @@ each client lives for one connection, and this module decides what follows.
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -95,8 +96,18 @@ class SocketMode:
     """Keeps one connection open for as long as it runs."""
 
     def __init__(
-        self, web: Web, app_token: str, incoming: Incoming, clock: Clock, troubles: Troubles
+        self,
+        web: Web,
+        app_token: str,
+        incoming: Incoming,
+        clock: Clock,
+        troubles: Troubles,
+        on_gap: Callable[[], None],
+        on_return: Callable[[], None],
     ) -> None:
+        """`on_gap`: from now on events may be missed; `on_return`: from now on they come again."""
+        self._on_gap = on_gap
+        self._on_return = on_return
         self._web = web
         self._app_token = app_token
         self._incoming = incoming
@@ -124,6 +135,8 @@ class SocketMode:
                     return
                 if current is not None:
                     self._retire(current, RETIRE)
+                else:
+                    self._on_return()
                 current = fresh
                 began = asyncio.get_running_loop().time()
                 await current.until_over(SILENT)
@@ -131,6 +144,7 @@ class SocketMode:
                 if current.reason not in {"warning", "refresh_requested"}:
                     self._retire(current, 0.0)
                     current = None
+                    self._on_gap()
                 if asyncio.get_running_loop().time() - began < SHORT_LIVED:
                     await self._clock.sleep(1.0)
         finally:

@@ -26,7 +26,7 @@ DEAD = frozenset(
 _PASSING = frozenset(
     ["fatal_error", "internal_error", "ratelimited", "request_timeout", "service_unavailable"]
 )
-_READS = frozenset(["users.info", "users.getPresence"])
+_READS = frozenset(["users.info", "users.getPresence", "dnd.teamInfo"])
 """Methods that take no JSON (their pages at docs.slack.dev/reference/methods)."""
 _SECRET = re.compile(
     r"xox[a-z]-[\w.-]+|xapp-[\w-]+|(?<=ticket=)[\w%-]+|https?://[\w.:-]+/(?:commands|actions)/\S+"

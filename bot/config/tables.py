@@ -23,6 +23,8 @@ from bot.config.values import (
     refuse_twins,
 )
 from bot.domain.facts import OnReturn, Policy, SlackAway
+from bot.domain.hints import HintKind, OnHint
+from bot.domain.reasons import USUAL, Reasons, twins
 
 ONLY = "default"
 """The slug of an organization that is the only one."""
@@ -80,6 +82,12 @@ class PresenceTable(Table):
     restore_within: Duration = timedelta(hours=2)
     on_return: OnReturn = OnReturn.ASK
     slack_away: SlackAway = SlackAway.WEAK
+    require_reason: bool = False
+    """Whoever sets Away says why: a code of `[[reason]]`, or words of their own."""
+    in_call: OnHint = OnHint.SHOW
+    """What comes of a Slack huddle and, with `discord.voice`, of a Discord voice channel."""
+    do_not_disturb: OnHint = OnHint.SHOW
+    """What comes of Discord's do-not-disturb and, with `slack.do_not_disturb`, of Slack's."""
     discord_grace: Duration = timedelta(seconds=60)
     console_grace: Duration = timedelta(seconds=65)
     slack_grace: Duration = timedelta(seconds=150)
@@ -98,6 +106,10 @@ class PresenceTable(Table):
             raise ValueError("blind_trust must be shorter than unobserved, such as 2m with 8h")
         return self
 
+    def looks_for(self, kind: HintKind) -> bool:
+        """Whether platforms shall look for hints of that kind."""
+        return self.policy().on_hint(kind) is not OnHint.OFF
+
     def policy(self) -> Policy:
         """What the domain works by."""
         return Policy(
@@ -115,6 +127,9 @@ class DiscordTable(Table):
     """Role ids whose holders are enrolled by their first command."""
     presence: bool = True
     """False: no presence intent is asked for, and presence rests on check-ins."""
+    voice: bool = False
+    """True: Discord is asked who is in a voice channel, which is shown as a call: another intent, and an
+    event for each member who comes or goes."""
     base_url: str = Field("", examples=["https://proxy.example.org/api"])
     """Another REST address (a proxy, a test server); empty: Discord's own."""
     gateway_url: str = Field("", examples=["wss://gateway.example.org"])
@@ -138,6 +153,8 @@ class SlackTable(Table):
     mode: Literal["socket", "http"] = "socket"
     presence: bool = True
     """False: presence is not polled and rests on check-ins."""
+    do_not_disturb: bool = False
+    """True: Slack is asked who has paused notifications, which takes the scope dnd:read."""
     polls_per_minute: int = Field(45, ge=1, le=50)
     """Slack's Tier 3 allows about 50 a minute for a workspace."""
     base_url: str = Field("", examples=["https://proxy.example.org/api"])
@@ -188,6 +205,13 @@ class SkillTable(Table):
     agents: tuple[IdentityName, ...] = ()
 
 
+class ReasonTable(Table):
+    """`[[reason]]`: a code for what an Away is for. Those given take the place of the usual ones."""
+
+    slug: Slug
+    name: Name
+
+
 class SummaryTable(Table):
     """`[[summary]]`: one summary posted on a schedule."""
 
@@ -223,6 +247,9 @@ class Config(Table):
     log: LogTable = LogTable()
     team: tuple[TeamTable, ...] = ()
     skill: tuple[SkillTable, ...] = ()
+    reason: tuple[ReasonTable, ...] = tuple(
+        ReasonTable(slug=slug, name=name) for slug, name in USUAL.names.items()
+    )
     summary: tuple[SummaryTable, ...] = ()
     platforms: Mapping[str, Mapping[str, Any]] = {}
     """Tables of platforms from outside, checked by themselves."""
@@ -239,13 +266,27 @@ class Config(Table):
         named._file = file
         return named
 
+    def reasons(self) -> Reasons:
+        """What the domain recognises codes by."""
+        return Reasons({row.slug: row.name for row in self.reason})
+
     @model_validator(mode="after")
     def _names_are_known_once(self) -> Self:
-        for what, rows in (("team", self.team), ("skill", self.skill), ("summary", self.summary)):
+        for what, rows in (
+            ("team", self.team),
+            ("skill", self.skill),
+            ("reason", self.reason),
+            ("summary", self.summary),
+        ):
             slugs = [row.slug for row in rows]
             twice = next((slug for slug in slugs if slugs.count(slug) > 1), None)
             if twice:
                 raise ValueError(f'[[{what}]] slug "{twice}" stands twice; each must be another')
+        if both := twins(self.reasons()):
+            raise ValueError(
+                f'[[reason]] "{both[0]}" and "{both[1]}" are recognised by the same words; rename one'
+            )
+        self._somebody_tells()
         teams = {team.slug for team in self.team}
         for summary in self.summary:
             if summary.team not in teams:
@@ -264,3 +305,21 @@ class Config(Table):
                     f"{table}, or take a platform that has one: {known}"
                 )
         return self
+
+    def _somebody_tells(self) -> None:
+        """Chats that are to stop while somebody is in a call never would, if nobody told of calls."""
+        discord, slack, stops = self.discord, self.slack, OnHint.NO_NEW_CHATS
+        if self.platforms or (discord is None and slack is None):
+            return
+        if self.presence.in_call is stops and slack is None and not (discord and discord.voice):
+            raise ValueError(
+                'presence.in_call = "no_new_chats" has no effect, because nobody is asked who is in a call; '
+                "set discord.voice = true"
+            )
+        quiet = (slack is not None and slack.do_not_disturb) or (discord is not None and discord.presence)
+        if self.presence.do_not_disturb is stops and not quiet:
+            key = "slack.do_not_disturb" if slack is not None else "discord.presence"
+            raise ValueError(
+                'presence.do_not_disturb = "no_new_chats" has no effect, because nobody is asked who is not '
+                f"to be disturbed; set {key} = true"
+            )

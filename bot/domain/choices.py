@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from bot.domain.errors import SignedOff
+from bot.domain.errors import ReasonNeeded, SignedOff
 from bot.domain.facts import CheckIn, Choice, Facts, Intent, LinkState, Policy, SlackAway
 from bot.domain.presence import Feeds, judge
 from bot.domain.transition import Step, enter, reviewed, settle
@@ -74,11 +74,13 @@ def choose_away(
     *,
     by: str = "agent",
     reason: str = "",
+    reason_code: str = "",
     until_at: datetime | None = None,
 ) -> Step:
     """Away from now on, or until an instant, after which the newest untimed intent comes back.
 
-    Raises SignedOff: a signed-off agent is Offline until their own next `/available` (rule 9).
+    Raises SignedOff: a signed-off agent is Offline until their own next `/available` (rule 9); and
+    ReasonNeeded where the policy wants a reason and there is none, whoever sets it.
     """
     facts, settled = settle(facts, feeds, policy, now)
     old = facts.intent
@@ -86,12 +88,14 @@ def choose_away(
         if by != "agent":
             raise SignedOff("They signed off, so they stay Offline until they type `/available` themselves.")
         raise SignedOff("You're signed off, so no chats come to you. Type `/available` to come back.")
+    if policy.require_reason and not (reason_code or reason.strip()):
+        raise ReasonNeeded("Your team asks for a reason with every Away.", field="reason")
     if by == "agent":
         facts = _acted(facts, policy, now)
     base = None
     if until_at is not None:
         base = old if old.until_at is None else old.base
-    intent = Intent(Choice.AWAY, set_at=now, by=by, reason=reason, until_at=until_at, base=base)
+    intent = Intent(Choice.AWAY, now, by, reason, until_at, base, reason_code)
     facts, moved = _choose(facts, intent, feeds, policy, now)
     return facts, (*settled, *moved)
 

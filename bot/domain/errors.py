@@ -55,6 +55,12 @@ class SignedOff(RollcallError):
     code = "signed_off"
 
 
+class ReasonNeeded(RollcallError):
+    """The organization wants a reason with every Away, and none was given."""
+
+    code = "reason_needed"
+
+
 class Conflict(RollcallError):
     """The state is not the one the asker thinks; ask again with the newer one."""
 

@@ -14,6 +14,8 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bot.domain.hints import HintKind, OnHint
+
 
 class Choice(StrEnum):
     """What an agent may choose."""
@@ -43,6 +45,8 @@ class Intent(Struct, frozen=True, gc=False):
     until_at: datetime | None = None
     base: "Intent | None" = None
     """The newest untimed intent beneath a timed one: what comes back when it ends."""
+    reason_code: str = ""
+    """What an Away is for, by the organization's code (`bot.domain.reasons`); empty without one."""
 
 
 class CheckIn(Struct, frozen=True, gc=False):
@@ -165,6 +169,8 @@ class Interval(Struct, frozen=True, gc=False):
     confirmed: bool = True
     presence_since: datetime | None = None
     """Since when this presence stands, over changes of reason; None means `since`."""
+    reason_code: str = ""
+    """The intent's, while they are Away."""
 
     @property
     def standing_since(self) -> datetime:
@@ -224,6 +230,14 @@ class Policy(Struct, frozen=True):
     restore_within: timedelta = timedelta(hours=2)
     on_return: OnReturn = OnReturn.ASK
     slack_away: SlackAway = SlackAway.WEAK
+    require_reason: bool = False
+    """Whoever sets Away says why; what a rule sets needs no reason."""
+    in_call: OnHint = OnHint.SHOW
+    do_not_disturb: OnHint = OnHint.SHOW
+
+    def on_hint(self, kind: HintKind) -> OnHint:
+        """What comes of hints of that kind."""
+        return self.in_call if kind is HintKind.CALL else self.do_not_disturb
 
 
 def new_agent(agent_id: str, at: datetime) -> Facts:

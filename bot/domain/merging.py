@@ -66,10 +66,10 @@ def stricter(one: Intent, other: Intent) -> Intent:
     return replace(chosen, base=max(_beneath(one), _beneath(other), key=_strictness))
 
 
-def _strictness(intent: Intent) -> tuple[int, bool, datetime, datetime, str, str]:
+def _strictness(intent: Intent) -> tuple[int, bool, datetime, datetime, str, str, str]:
     rank = 0 if intent.by == NOT_SET else STRICTNESS[intent.choice]
     ends = intent.until_at or intent.set_at
-    return rank, intent.until_at is None, ends, intent.set_at, intent.by, intent.reason
+    return rank, intent.until_at is None, ends, intent.set_at, intent.by, intent.reason, intent.reason_code
 
 
 def _beneath(intent: Intent) -> Intent:

@@ -50,6 +50,8 @@ class Verdict(Struct, frozen=True, gc=False):
     """Since when nothing that we can see supports this verdict."""
     reachable: bool
     """Available, with evidence good enough for new work (rules 1 to 5)."""
+    reason_code: str = ""
+    """What an Away is for, by the organization's code."""
 
 
 def blind(link: Link, feed: Feed) -> bool:
@@ -159,7 +161,8 @@ def judge(facts: Facts, feeds: Feeds, policy: Policy, now: datetime) -> Verdict:
         reason, source = _why_offline(facts, feeds, policy, now)
         return Verdict(Presence.OFFLINE, reason, source, "", trusted, lost_at, False)
     if intent.choice is Choice.AWAY:
-        return Verdict(Presence.AWAY, _why_away(intent), intent.by, intent.reason, trusted, lost_at, False)
+        why, code = _why_away(intent), intent.reason_code
+        return Verdict(Presence.AWAY, why, intent.by, intent.reason, trusted, lost_at, False, code)
     return Verdict(Presence.AVAILABLE, "set", intent.by, intent.reason, trusted, lost_at, firm)
 
 

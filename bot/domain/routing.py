@@ -3,11 +3,12 @@
 In team, with the skills, Available on evidence good enough for new work, and load below capacity.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from bot.domain.agent import Agent
-from bot.domain.facts import Presence
+from bot.domain.facts import Policy, Presence
+from bot.domain.hints import Hint, HintKind, OnHint, kinds
 from bot.domain.presence import Verdict
 
 
@@ -23,12 +24,31 @@ class Reason(StrEnum):
     NOT_IN_TEAM = "not_in_team"
     SKILL_MISSING = "skill_missing"
     AT_CAPACITY = "at_capacity"
+    IN_CALL = "in_call"
+    DO_NOT_DISTURB = "do_not_disturb"
+
+
+OF_HINTS: Mapping[HintKind, Reason] = {
+    HintKind.CALL: Reason.IN_CALL,
+    HintKind.DO_NOT_DISTURB: Reason.DO_NOT_DISTURB,
+}
+
+
+def hinted_against(hints: Iterable[Hint], policy: Policy) -> tuple[Reason, ...]:
+    """What hints that hold now say against new chats, by the policy."""
+    return tuple(OF_HINTS[kind] for kind in kinds(hints) if policy.on_hint(kind) is OnHint.NO_NEW_CHATS)
 
 
 def why_not_routable(
-    agent: Agent, verdict: Verdict, load: int, team: str | None = None, skills: Collection[str] = ()
+    agent: Agent,
+    verdict: Verdict,
+    load: int,
+    team: str | None = None,
+    skills: Collection[str] = (),
+    hinted: Sequence[Reason] = (),
 ) -> tuple[Reason, ...]:
-    """Every reason against it; empty: the agent is routable. `load` in units; `team`, `skills` slugs."""
+    """Every reason against it; empty: the agent is routable. `load` in units; `team`, `skills` slugs;
+    `hinted`: what `hinted_against` says."""
     reasons: list[Reason] = []
     if verdict.presence is Presence.OFFLINE:
         reasons.append(Reason.OFFLINE)
@@ -43,4 +63,4 @@ def why_not_routable(
         reasons.append(Reason.SKILL_MISSING)
     if load >= agent.capacity:
         reasons.append(Reason.AT_CAPACITY)
-    return tuple(reasons)
+    return (*reasons, *hinted)

@@ -5,6 +5,7 @@ live while Rollcall runs and begins anew with each start. Its lease runs from th
 The rules are in `docs/presence.md`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -24,6 +25,19 @@ REMEMBERED = timedelta(days=1)
 def link_id(key: str) -> str:
     """How a session's link is called among an agent's."""
     return PREFIX + key
+
+
+def key_of(link: Link) -> str:
+    """The key of a session, by its link."""
+    return link.identity_id.removeprefix(PREFIX)
+
+
+def open_sessions(links: Iterable[Link]) -> list[tuple[Link, datetime]]:
+    """Those that have not ended, each with its last heartbeat, the longest open first."""
+    found = [
+        (link, link.beat_at) for link in links if link.beat_at is not None and link.state is not DISCONNECTED
+    ]
+    return sorted(found, key=lambda one: (one[0].since, one[0].identity_id))
 
 
 def of(facts: Facts, key: str) -> Link | None:

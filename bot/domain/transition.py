@@ -40,6 +40,7 @@ from bot.domain.presence import (
     Feeds,
     Verdict,
     blind,
+    blind_since,
     deadline,
     idle_ends,
     idle_from,
@@ -76,6 +77,8 @@ class Notice(Struct, frozen=True):
     at: datetime
     by: str = ""
     """Who brought it about, by name, where somebody did."""
+    reason_code: str = ""
+    """What the time away was for that is over, so that more of it is for the same."""
 
 
 Change = Moved | Notice
@@ -105,7 +108,11 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
         if feed is not None and link.beat_at is not None:
             over = lease_ends(link, feed, policy)
             if over is not None and over <= at:
-                seen_at = max(seen_at or link.beat_at, link.beat_at)
+                heard_at = link.beat_at
+                if link.epoch != feed.epoch:
+                    # Renewals are not stored; but it was open when we last were there, so one had come.
+                    heard_at = max(heard_at, blind_since(link, feed) - feed.grace)
+                seen_at = max(seen_at or heard_at, heard_at)
                 link = replace(link, state=DISCONNECTED, since=at)
             links.append(link)
         elif feed is None or blind(link, feed):
@@ -138,7 +145,7 @@ def _pass(facts: Facts, feeds: Feeds, policy: Policy, at: datetime) -> Step:
         if ending and check_in is not None and _needed(check_in, facts, feeds, policy):
             told.append(Notice(Told.CHECK_IN_ENDING, at))
         if before.intent is not intent:
-            told.append(Notice(Told.AWAY_ENDED, at))
+            told.append(Notice(Told.AWAY_ENDED, at, reason_code=before.intent.reason_code))
     facts, came = enter(facts, verdict, feeds, policy, at)
     return facts, (*came, *told)
 
@@ -191,6 +198,7 @@ def enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: date
         and now.source == verdict.source
         and now.note == verdict.note
         and now.confirmed is verdict.confirmed
+        and now.reason_code == verdict.reason_code
     ):
         return facts, asked
     same = now.presence is verdict.presence
@@ -202,6 +210,7 @@ def enter(facts: Facts, verdict: Verdict, feeds: Feeds, policy: Policy, at: date
         verdict.note,
         verdict.confirmed,
         now.standing_since if same else None,
+        verdict.reason_code,
     )
     return replace(facts, interval=opened), (Moved(now, opened), *asked)
 

@@ -25,7 +25,7 @@ from bot.domain.ids import new_id
 from bot.domain.presence import Feeds
 from bot.domain.transition import Told
 from bot.message import words
-from bot.ports import LinkCode, Load, NoticeRow, Person, Transaction
+from bot.ports import ACCOUNT, LinkCode, Load, NoticeRow, Person, Transaction
 from bot.service import members
 from bot.service.configured import Configured, Places
 from bot.service.deliveries import is_first
@@ -321,7 +321,8 @@ def _notice(house: House, agent_id: str, told: Told, identity_id: str, now: date
         new_id("ntc", now),
         house.organization_id,
         agent_id,
-        f"{told.value}:{identity_id}",
+        told.value,
         now,
         now + WORTH_TELLING,
+        data={ACCOUNT: identity_id},
     )

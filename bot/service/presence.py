@@ -81,15 +81,20 @@ def record(tx: Transaction, organization_id: str, step: Step, now: datetime) -> 
                     change.told.value,
                     now,
                     change.at + WORTH_TELLING[change.told],
-                    data={"by": change.by, "set_at": step.after.intent.set_at.isoformat()}
-                    if change.by
-                    else {},
+                    data=_said(change, step.after),
                 )
             )
     if opened:
         events = [moved(organization_id, step.after.agent_id, interval, now) for interval in opened]
         tx.ledger.events(events)
     return saved
+
+
+def _said(notice: Notice, after: Facts) -> dict[str, str]:
+    """What the message says beyond how things are when it is sent; see `bot.told`."""
+    if notice.by:
+        return {"by": notice.by, "set_at": after.intent.set_at.isoformat()}
+    return {"reason_code": notice.reason_code} if notice.reason_code else {}
 
 
 def moved(organization_id: str, agent_id: str, opened: Interval, now: datetime) -> Event:
@@ -106,5 +111,6 @@ def moved(organization_id: str, agent_id: str, opened: Interval, now: datetime) 
             "source": opened.source,
             "note": opened.note,
             "confirmed": opened.confirmed,
+            "reason_code": opened.reason_code or None,
         },
     )

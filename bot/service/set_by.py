@@ -22,6 +22,7 @@ def set_by_program(
     name: str,
     choice: Choice,
     reason: str,
+    reason_code: str,
     until_at: datetime | None,
 ) -> Step:
     """Available, or Away until an instant or for good, with a word to the agent about who did it:
@@ -30,12 +31,15 @@ def set_by_program(
     Raises AlreadySo where the intent is that already, whoever's it is, and SignedOff.
     """
     intent = settle(facts, feeds, policy, now)[0].intent
-    if (intent.choice, intent.reason, intent.until_at) == (choice, reason, until_at) and (
+    wanted = (choice, reason, reason_code, until_at)
+    if (intent.choice, intent.reason, intent.reason_code, intent.until_at) == wanted and (
         intent.by != "rule:enrolled"
     ):
         raise AlreadySo
     if choice is Choice.AVAILABLE:
         after, changes = choose_available(facts, feeds, policy, now, by=by, note=reason)
     else:
-        after, changes = choose_away(facts, feeds, policy, now, by=by, reason=reason, until_at=until_at)
+        after, changes = choose_away(
+            facts, feeds, policy, now, by=by, reason=reason, reason_code=reason_code, until_at=until_at
+        )
     return after, (*changes, Notice(Told.SET_BY_PROGRAM, now, name))

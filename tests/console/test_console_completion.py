@@ -23,6 +23,9 @@ from adapters.console.prompt import CommandCompleter
         ("/presence team join support ma", ["maria"]),
         ("/presence capacity ma", ["maria"]),
         ("/presence team create su", []),
+        ("/brb 30m tr", ["training"]),
+        ("/brb ", ["lunch", "break", "training", "meeting"]),
+        ("/brb dentist", []),
     ],
 )
 async def test_commands_teams_and_people_are_offered(tmp_path: Path, typed: str, offered: list[str]) -> None:

@@ -153,7 +153,7 @@ async def test_space_that_was_pasted_with_a_command_is_space(space: str) -> None
     desk = await open_desk()
     async with running(desk) as (console, _):
         assert "You're Available." in words(await console.type("alex", f"/{space}available"))
-        assert "lunch" in words(await console.type("alex", f"{space}/brb{space}30m lunch{space}"))
+        assert "Lunch" in words(await console.type("alex", f"{space}/brb{space}30m lunch{space}"))
         assert "There is no command" in words(await console.type("alex", f"/{space}"))
 
 

@@ -38,12 +38,12 @@ def test_an_agents_day_at_the_prompt(terminal: Terminal, tmp_path: Path) -> None
     terminal.wait_for("^● Alex ›")
 
     terminal.enter("/brb 30m lunch")
-    terminal.wait_for(r"▌ You're Away until \d\d:\d\d.*: lunch\. No new chats come to you\.$")
+    terminal.wait_for(r"▌ You're Away until \d\d:\d\d.*: Lunch\. No new chats come to you\.$")
     terminal.wait_for(r"▌ \[1\] I'm back   \[2\] Sign off$")
     terminal.wait_for("^○ Alex › $|^○ Alex ›$")
 
     terminal.enter("/whosin")
-    terminal.wait_for(r"▌ Away \(2\)\n▌   Alex · until .* · lunch\n▌   Chloe · until .* · lunch$")
+    terminal.wait_for(r"▌ Away \(2\)\n▌   Alex · until .* · Lunch\n▌   Chloe · until .* · Lunch$")
 
     terminal.enter("/brb")
     terminal.wait_for(r"▌ Type /available or press the button when you're back\.")

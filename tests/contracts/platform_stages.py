@@ -81,6 +81,10 @@ class Stage(ABC):
     @abstractmethod
     async def disconnects(self, person: str) -> None: ...
     @abstractmethod
+    async def talks(self, person: str, *, inside: bool) -> bool:
+        """Enters a call, or leaves it. False where the platform knows of no calls."""
+
+    @abstractmethod
     async def told_directly(self, person: str, containing: str) -> str: ...
     @abstractmethod
     async def posted(self, containing: str) -> str: ...
@@ -150,6 +154,7 @@ class DiscordStage(Stage):
         }
         self.room = fake.add_channel(self.guild, "summaries")
         self.channel = f"{self.guild.id}/{self.room.id}"
+        self.lounge = fake.add_voice_channel(self.guild, "lounge")
 
     def config(self) -> Config:
         discord = {
@@ -157,6 +162,7 @@ class DiscordStage(Stage):
             "base_url": self.fake.base_url,
             "gateway_url": self.fake.gateway_url,
             "agent_roles": [str(self.role.id)],
+            "voice": True,
         }
         leads = [f"discord:{self.guild.id}:{self.external_id('tom')}"]
         return Config.model_validate({**TEAM, "discord": discord, "organization": {"leads": leads}})
@@ -203,6 +209,10 @@ class DiscordStage(Stage):
 
     async def disconnects(self, person: str) -> None:
         self.fake.set_presence(self.people[person], "offline")
+
+    async def talks(self, person: str, *, inside: bool) -> bool:
+        self.fake.speak(self.people[person], self.guild, self.lounge if inside else None)
+        return True
 
     async def told_directly(self, person: str, containing: str) -> str:
         return (await self.fake.wait_for_message(self.people[person], containing)).text
@@ -268,6 +278,10 @@ class SlackStage(Stage):
 
     async def disconnects(self, person: str) -> None:
         self.fake.set_presence(self.ids[person], "away")
+
+    async def talks(self, person: str, *, inside: bool) -> bool:
+        await self.fake.huddle(self.ids[person], inside)
+        return True
 
     async def told_directly(self, person: str, containing: str) -> str:
         return (await self.fake.wait_for_message(to=self.ids[person], containing=containing)).shown
@@ -338,6 +352,9 @@ class ConsoleStage(Stage):
 
     async def disconnects(self, person: str) -> None:
         await self.console.drop(person)
+
+    async def talks(self, person: str, *, inside: bool) -> bool:
+        return False
 
     async def told_directly(self, person: str, containing: str) -> str:
         before = len(self.screen.paper)

@@ -5,6 +5,7 @@ The core, the database and the adapter are real; behind them stands the platform
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -115,7 +116,7 @@ async def test_a_lead_sets_somebody_and_both_see_by_whom(stage: Stage) -> None:
     await stage.type("tom", "available")
     answer = await stage.sets_away("tom", "maria", 30, "training")
     assert "maria" in answer.text
-    assert "training" in answer.text
+    assert "Training" in answer.text
     assert stage.presence("maria") == "away"
     assert "tom" in (await stage.type("maria", "presence me")).text
     notifier = Notifier(stage.desk, {stage.platform.name: stage.platform})
@@ -135,3 +136,37 @@ async def test_commands_of_two_levels_are_understood(stage: Stage) -> None:
     for name in ("presence team list", "presence skill list"):
         shown = await stage.type("maria", name)
         assert "support" in shown.text or "There is no skill yet" in shown.text
+
+
+def hints(stage: Stage, person: str) -> list[tuple[str, str]]:
+    """What is shown beside somebody's presence, and by which platform."""
+    row = stage.desk.roster.row(stage.agent(person).id, stage.desk.clock.now())
+    assert row is not None
+    return [(hint.kind.value, hint.platform) for hint in row.hints]
+
+
+async def hinting(stage: Stage, person: str, expected: list[tuple[str, str]]) -> None:
+    """Waits until that is shown."""
+    async with asyncio.timeout(15):
+        while hints(stage, person) != expected:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_call_is_shown_beside_presence_until_it_is_over(stage: Stage) -> None:
+    """Presence stays. A restart remembers nothing, and asks; what ended meanwhile is not shown."""
+    for person in ("maria", "tom"):
+        await stage.type(person, "available")
+    told = await stage.talks("maria", inside=True)
+    shown = [("call", stage.platform.name)] if told else []
+    await hinting(stage, "maria", shown)
+    assert ("in a call" in (await stage.type("tom", "who")).text) is told
+    await stage.end()
+    await stage.begin()
+    await hinting(stage, "maria", shown)
+    await stage.end()
+    await stage.talks("maria", inside=False)
+    await stage.begin()
+    await stage.talks("tom", inside=True)
+    await hinting(stage, "tom", shown)
+    assert hints(stage, "maria") == []
+    assert stage.presence("maria") == "available"

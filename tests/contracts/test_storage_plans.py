@@ -35,13 +35,13 @@ ROWS = 4000
 FILLED = {
     "agent": "'a' || i, 'o', 'n', NULL, false, 'agent', 1, false, 1, 1",
     "presence": "'a' || i, 'o', 1, 'away', 1, 'agent', '', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
-    " false, 'away', 1, 's', 'a', '', true, NULL, NULL, NULL, NULL, NULL, NULL",
+    " false, 'away', 1, 's', 'a', '', true, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL",
     "delivery": "'o', 'k' || i, i",
     "event": "i, 'e' || i, 'o', 'a' || i % 100, 't', i, '{}'",
     "audit": "'u' || i, 'o', i, 'a', 'b', 'c', '{}'",
     "notice": "'n' || i, 'o', 'a' || i % 100, 't', i, i, 0, NULL, 'sent', i",
     "interval": "'a' || i % 100, i, CASE WHEN i <= 3900 THEN i + 100 END, "
-    " 'o', 'away', 's', 'a', '', true, NULL",
+    " 'o', 'away', 's', 'a', '', true, NULL, NULL",
     "load_report": "'a' || i, 's', 'o', 1, 1, i",
     "summary_post": "'o', 's' || i % 5, 'l' || i, i, true, NULL, NULL, i",
     "link_code": "'o', 'n' || i, '', 'a' || i, 'i', i, 0, NULL",

@@ -56,7 +56,14 @@ async def test_all_facts_are_kept(store: Store) -> None:
     assert fresh == new_agent(agent.id, START)
     tick = timedelta(microseconds=1)
     interval = Interval(
-        Presence.AWAY, START + HOUR, "set", "lead:agt_9", "zu Tisch \N{POT OF FOOD}", False, START + tick
+        Presence.AWAY,
+        START + HOUR,
+        "set",
+        "lead:agt_9",
+        "zu Tisch \N{POT OF FOOD}",
+        False,
+        START + tick,
+        "lunch",
     )
     full = replace(
         fresh,
@@ -66,7 +73,8 @@ async def test_all_facts_are_kept(store: Store) -> None:
             "lead:agt_9",
             "zu Tisch",
             START + 2 * HOUR,
-            Intent(Choice.AVAILABLE, START, "agent", "here"),
+            Intent(Choice.AWAY, START, "agent", "all day", reason_code="training"),
+            "lunch",
         ),
         interval=interval,
         check_in=CheckIn(agent.identities[0].id, START + tick, START + 8 * HOUR, warned=True),
@@ -85,6 +93,8 @@ async def test_all_facts_are_kept(store: Store) -> None:
     saved = await store.write(lambda tx: tx.presence.save(fresh, full, [interval]))
     assert saved == replace(full, version=1)
     assert await facts_of(store, agent.id) == saved
+    history = await store.read(lambda tx: tx.presence.history([agent.id], START, START + DAY))
+    assert history[agent.id] == [(fresh.interval, interval.since), (interval, None)]
     bare = replace(fresh, interval=replace(interval, since=START + 3 * HOUR), version=1)
     await store.write(lambda tx: tx.presence.save(saved, bare, [bare.interval]))
     assert await facts_of(store, agent.id) == replace(bare, version=2)

@@ -20,8 +20,9 @@ from adapters.discord.service import DiscordService
 from bot.config import DiscordTable
 from bot.domain.agent import Workspace
 from bot.domain.facts import Seen
+from bot.domain.hints import HintKind
 from bot.message import Button, Message
-from bot.ports import Command, Person, Profile, Sighting, Tracked
+from bot.ports import Command, HintSighting, Person, Profile, Sighting, Tracked
 
 RATE = 40.0
 """How many of the clock's seconds pass in a real one."""
@@ -65,6 +66,8 @@ class RecordingCore:
         self.agents: dict[str, list[str]] = defaultdict(list)
         """Platform ids of the tracked agents, by guild."""
         self.profiles: dict[str, Profile] = {}
+        self.hints: set[tuple[str, HintKind]] = set()
+        """Those that hold."""
         self.left: dict[str, bool] = {}
         self.settings: dict[str, str] = {}
         self.keys: set[str] = set()
@@ -153,6 +156,15 @@ class RecordingCore:
             if (epoch, one.seq) > older[:2]:
                 feed.seen[one.external_id] = epoch, one.seq, one.seen
             self._tell("seen", one.external_id, one.seen, epoch, one.seq)
+
+    def hint(self, workspace_id: str, sightings: Sequence[HintSighting]) -> None:
+        for one in sightings:
+            (self.hints.add if one.holds else self.hints.discard)((one.external_id, one.kind))
+            self._tell("hint", one.external_id, one.kind, one.holds)
+
+    def hints_lost(self, workspace_id: str, kind: HintKind | None = None) -> None:
+        self.hints = {one for one in self.hints if kind not in (None, one[1])}
+        self._tell("hints_lost", workspace_id, kind)
 
     def tracked(self, workspace_id: str) -> Sequence[Tracked]:
         ids = self.agents[workspace_id.removeprefix("ws_")]

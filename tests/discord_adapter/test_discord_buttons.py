@@ -6,8 +6,12 @@ import pytest
 from discord_adapter.house import HurriedClock, RecordingCore, asking, at_work, live, running
 from fakes.discord_server import FakeDiscord
 
+from adapters.discord.buttons import LONGEST_ID, click_of, custom_id
+from bot.commands import names_on
 from bot.domain.agent import Identity, Workspace
+from bot.domain.reasons import Reasons
 from bot.message import Message
+from bot.reason_replies import needed
 
 
 async def test_a_click_gives_the_command_again_and_replaces_its_message() -> None:
@@ -102,3 +106,18 @@ async def test_a_button_of_another_version_says_so() -> None:
         clicked = await fake.click(maria, reply, "Back")
         assert "another version" in clicked.text
     assert len(core.commands) == 1
+
+
+@pytest.mark.parametrize("until", ["30m", "until 14:30", "tomorrow 9:30am"])
+def test_a_button_holds_a_time_and_the_longest_code_also_in_a_direct_message(until: str) -> None:
+    """One that Discord would not keep is left out by the adapter, and its way with it."""
+    reasons = Reasons({f"{number}" * 32: "Name" for number in range(5)})
+    refused = Message(lines=(("Why?",),))
+    asked = needed(refused, "away", until, names_on("discord"), reasons)
+    assert len(asked.buttons) == 5
+    for number, button in enumerate(asked.buttons):
+        kept = custom_id(button, number, "9" * 20)
+        assert len(kept) <= LONGEST_ID
+        click = click_of(kept)
+        assert click is not None
+        assert click.arguments == {"until": until, "reason": f"{number}" * 32}

@@ -148,7 +148,7 @@ async def test_row_9_what_was_held_back_for_a_resume_that_failed_is_thrown_away(
             await sees(core, guild, maria.id, Seen.CONNECTED)
             feed = service.feeds.by_guild[guild.id]
             feed.lose(core.clock.now())
-            feed.saw(str(maria.id), Seen.DISCONNECTED)
+            feed.saw(maria.id, "offline")
             service.feeds.ready([feed.guild])
             feed.begin(feed.guild)
             await core.until(lambda: len(core.names("feed_live")) == 2, "a new epoch")
@@ -169,8 +169,8 @@ async def test_an_answer_gives_way_to_what_came_after_its_question() -> None:
             await sees(core, guild, maria.id, Seen.CONNECTED)
             feed = service.feeds.by_guild[guild.id]
             asked = core.feed(guild).seen[str(maria.id)][1]
-            feed.saw(str(maria.id), Seen.DISCONNECTED)
-            feed.saw(str(maria.id), Seen.CONNECTED, asked)
+            feed.saw(maria.id, "offline")
+            feed.saw(maria.id, "online", asked)
             await sees(core, guild, maria.id, Seen.DISCONNECTED)
             await service.feeds.settled()
         assert [told[2] for told in core.names("seen")] == [Seen.CONNECTED, Seen.DISCONNECTED]

@@ -201,3 +201,18 @@ async def test_teams_are_offered_while_typing() -> None:
         maria = guild.add_member(env.create_user("maria"))
         choices = await maria.autocomplete(channel, "who", "team", "bil")
         assert [(choice["name"], choice["value"]) for choice in choices] == [("Billing", "billing")]
+
+
+async def test_codes_are_offered_for_a_reason_and_other_words_are_taken_too() -> None:
+    core = recording()
+    core.suggestions = [("Lunch", "lunch")]
+    async with simulated(core) as (env, _):
+        guild = env.create_guild()
+        channel = guild.create_text_channel("support")
+        await env.settle()
+        maria = guild.add_member(env.create_user("maria"))
+        for command in ("away", "presence away", "presence set"):
+            choices = await maria.autocomplete(channel, command, "reason", "lu")
+            assert [(choice["name"], choice["value"]) for choice in choices] == [("Lunch", "lunch")]
+        await maria.slash(channel, "away", reason="dentist, back at noon")
+    assert core.commands[0].arguments == {"reason": "dentist, back at noon"}

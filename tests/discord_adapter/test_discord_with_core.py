@@ -77,12 +77,12 @@ async def test_a_day_in_discord(tmp_path: Path) -> None:
             await registered(fake, guild)
             assert "Available" in (await fake.slash(maria, guild, "available")).text
             await becomes(core, maria, Presence.AVAILABLE)
-            away = await fake.slash(tom, guild, "away", until="30m", reason="**lunch** @everyone")
+            away = await fake.slash(tom, guild, "away", until="30m", reason="**supper** @everyone")
             assert "Away" in away.text
             await becomes(core, tom, Presence.AWAY)
             roster = await fake.slash(tom, guild, "who")
             assert "maria" in roster.text
-            assert "\\*\\*lunch\\*\\*" in roster.text
+            assert "\\*\\*supper\\*\\*" in roster.text
             back = await fake.click(tom, away, "I'm back")
             assert "Available" in back.text
             await becomes(core, tom, Presence.AVAILABLE)

@@ -31,6 +31,7 @@ class Rules:
     restore_within: timedelta = timedelta(hours=2)
     on_return: str = "ask"
     slack_away: str = "weak"
+    require_reason: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class Said:
     note: str = ""
     until: datetime | None = None
     identity: str | None = None
+    code: str = ""
+    """What an away is for."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ class Answer(NamedTuple):
     confirmed: bool
     unconfirmed_since: datetime | None
     reachable: bool
+    code: str = ""
 
 
 class Stretch(NamedTuple):
@@ -138,6 +142,7 @@ class Stretch(NamedTuple):
     source: str
     note: str
     confirmed: bool
+    code: str = ""
 
 
 class Word(NamedTuple):
@@ -156,6 +161,7 @@ class Intent:
     until: datetime | None = None
     beneath: Intent | None = None
     came_back_at: datetime | None = None
+    code: str = ""
 
 
 @dataclass
@@ -204,13 +210,20 @@ class History:
         return self.replay(at).answers[-1][1]
 
     def refuses(self, said: Said) -> bool:
-        """Whether signing off, which lasts until the agent's own `/available`, stands against a command."""
+        """Whether signing off, which lasts until the agent's own `/available`, stands against a command; or
+        an away's missing reason."""
+        if self.unexplained(said):
+            return True
         signed_off = self.replay(said.at).intent.choice == "off"
         return (
             signed_off
             and said.what in ("available", "away")
             and (said.what, said.by) != ("available", "agent")
         )
+
+    def unexplained(self, said: Said) -> bool:
+        """An away without a reason, where one is wanted."""
+        return self.rules.require_reason and said.what == "away" and (said.note, said.code) == ("", "")
 
     def replay(self, until: datetime) -> World:
         """The world at an instant, with all verdicts, intervals and words up to it."""
@@ -395,7 +408,7 @@ class World:
         beneath = None
         if said.until is not None:
             beneath = self.intent if self.intent.until is None else self.intent.beneath
-        self.intent = Intent(said.what, now, said.by, said.note, said.until, beneath)
+        self.intent = Intent(said.what, now, said.by, said.note, said.until, beneath, code=said.code)
 
     # What time does
 
@@ -422,7 +435,7 @@ class World:
             self.offline_since = at
             if taken_away and answer.reason != "signed_off":
                 answer = answer._replace(reason=taken_away, source=f"rule:{taken_away}")
-        stretch = Stretch(at, *answer[:5])
+        stretch = Stretch(at, *answer[:5], answer.code)
         if stretch[1:] != before[1:]:
             self.stretches.append(stretch)
         if answer != self.answers[-1][1]:
@@ -551,7 +564,8 @@ class World:
             return Answer("offline", reason, source, "", confirmed, unconfirmed_since, False)
         if intent.choice == "away":
             reason = {"rule:enrolled": "not_set", "rule:return": "returned"}.get(intent.by, "set")
-            return Answer("away", reason, intent.by, intent.note, confirmed, unconfirmed_since, False)
+            found = Answer("away", reason, intent.by, intent.note, confirmed, unconfirmed_since, False)
+            return found._replace(code=intent.code)
         links = self.links.values()
         reachable = any(self.good_for_new_work(link, now) for link in links) or (
             self.check_in_holds(now) and not any(self.contradicts_the_check_in(link) for link in links)

@@ -38,7 +38,7 @@ from hypothesis import strategies as st
 
 from bot.domain import sessions
 from bot.domain.choices import act, choose_available, choose_away, sign_off
-from bot.domain.errors import NotFound, SignedOff
+from bot.domain.errors import NotFound, ReasonNeeded, SignedOff
 from bot.domain.facts import (
     Facts,
     Feed,
@@ -258,15 +258,17 @@ class Writer:
             return
         until = None
         by = "lead:bob" if what.startswith("lead") else "agent"
-        note = draw(st.sampled_from(["", "lunch"]))
+        note, code = draw(st.sampled_from([("", ""), ("lunch", "lunch"), ("lunch", ""), ("", "lunch")]))
         if what == "timed away" or (what == "lead away" and draw(st.booleans())):
             until = self.now + draw(st.sampled_from(SPANS[3:]))
         what = what.split()[-1]
         if self.signed_off and what in ("available", "away"):
             return  # refused; that it is, is tested by itself
         self.signed_off = self.signed_off or what == "off"
-        note = "" if what in ("act", "off") else note
-        self.add(Said(self.now, what, by, note, until))
+        note, code = ("", "") if what in ("act", "off") else (note, code)
+        said = Said(self.now, what, by, note, until, code=code if what == "away" else "")
+        if not self.history.unexplained(said):
+            self.add(said)
 
 
 @st.composite
@@ -276,6 +278,7 @@ def histories(draw: st.DrawFn) -> History:
         on_return=draw(st.sampled_from(["ask", "ask", "previous", "available"])),
         slack_away=draw(st.sampled_from(["weak", "weak", "absent", "ignore"])),
         restore_within=draw(st.sampled_from([timedelta(hours=2), timedelta(minutes=10)])),
+        require_reason=draw(st.sampled_from([False, False, True])),
     )
     zone = draw(st.sampled_from([None, "Pacific/Auckland", "America/New_York"]))
     writer = Writer(History(START, rules, zone), draw(st.sampled_from(PLACES)))
@@ -345,6 +348,7 @@ class Played:
             found.confirmed,
             found.unconfirmed_since,
             found.reachable,
+            found.reason_code,
         )
 
     @property
@@ -403,7 +407,16 @@ def command(said: Said, facts: Facts, feeds: dict[str, Feed], policy: Policy, zo
         return choose_available(
             facts, feeds, policy, said.at, by=said.by, note=said.note, identity_id=said.identity
         )
-    return choose_away(facts, feeds, policy, said.at, by=said.by, reason=said.note, until_at=said.until)
+    return choose_away(
+        facts,
+        feeds,
+        policy,
+        said.at,
+        by=said.by,
+        reason=said.note,
+        reason_code=said.code,
+        until_at=said.until,
+    )
 
 
 def swapped(feeds: dict[str, Feed], change: FeedLive | FeedLost | FeedOff) -> dict[str, Feed]:
@@ -446,6 +459,7 @@ def play(history: History, ticks: Iterable[datetime] = ()) -> Played:
         restore_within=rules.restore_within,
         on_return=OnReturn(rules.on_return),
         slack_away=SlackAway(rules.slack_away),
+        require_reason=rules.require_reason,
     )
     facts = new_agent("agt_ana", START)
     played = Played(policy, history.zone, facts, {}, [], [(START, facts, {})])
@@ -466,7 +480,9 @@ def horizon(history: History) -> datetime:
 
 def stretches(intervals: Iterable[Interval]) -> list[Stretch]:
     return [
-        Stretch(one.since, one.presence.value, one.reason, one.source, one.note, one.confirmed)
+        Stretch(
+            one.since, one.presence.value, one.reason, one.source, one.note, one.confirmed, one.reason_code
+        )
         for one in intervals
     ]
 
@@ -515,7 +531,7 @@ def test_intervals_tile_time_as_the_model_says(history: History) -> None:
             middle = interval.since + (until - interval.since) / 2
             for instant in (interval.since + MOMENT, middle, until - MOMENT):
                 inside = played.verdict(instant)
-                assert inside[:5] == stretches([interval])[0][1:]
+                assert (*inside[:5], inside.code) == stretches([interval])[0][1:]
 
 
 @given(histories())
@@ -661,13 +677,14 @@ def test_nothing_is_ever_raised_but_signed_off(arrivals: list[Arrival], slack_aw
 
 @given(histories(), st.sampled_from(["available", "away"]), st.sampled_from(["lead:bob", "agent", "api:key"]))
 @histories_tried(120)
-def test_a_sign_off_refuses_what_the_model_says_it_refuses(history: History, what: str, by: str) -> None:
-    """Rule 9: whoever signed off is brought back by their own `/available` alone."""
+def test_what_is_refused_is_what_the_model_refuses(history: History, what: str, by: str) -> None:
+    """Rule 9: whoever signed off is brought back by their own `/available` alone; and a reason that is
+    wanted is asked for."""
     played = play(history)
     at = history.arrivals[-1].at if history.arrivals else START
     said = Said(at, what, by, identity=DISCORD.identity if by == "agent" and what == "available" else None)
     if history.refuses(said):
-        with pytest.raises(SignedOff):
+        with pytest.raises((SignedOff, ReasonNeeded)):
             played.take_in(said)
     else:
         played.take_in(said)

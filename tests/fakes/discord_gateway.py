@@ -17,7 +17,7 @@ from fakes.discord_session import COMMANDS_A_MINUTE, Connection, Session
 HEARTBEAT, IDENTIFY, UPDATE_PRESENCE, UPDATE_VOICE, RESUME, RECONNECT = 1, 2, 3, 4, 6, 7
 REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 8, 9, 10, 11
 
-GUILDS, GUILD_MEMBERS, GUILD_PRESENCES = 1 << 0, 1 << 1, 1 << 8
+GUILDS, GUILD_MEMBERS, GUILD_VOICE_STATES, GUILD_PRESENCES = 1 << 0, 1 << 1, 1 << 7, 1 << 8
 GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 9, 1 << 12, 1 << 15
 _EVERY_INTENT = (1 << 26) - 1
 
@@ -245,7 +245,10 @@ class Gateway:
 
     def _guild_create(self, session: Session, guild: Guild) -> Json:
         seen = bool(session.intents & GUILD_PRESENCES)
-        return guild.create_payload(self.bot, presences=seen, large_threshold=session.large_threshold)
+        voices = bool(session.intents & GUILD_VOICE_STATES)
+        return guild.create_payload(
+            self.bot, presences=seen, voices=voices, large_threshold=session.large_threshold
+        )
 
     def _send_members(self, session: Session, data: Json) -> None:
         """Answer REQUEST_GUILD_MEMBERS in chunks; a guild that is unknown or in an outage answers nothing."""

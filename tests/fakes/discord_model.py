@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Literal
 
+from fakes.discord_voice import voice_channel, voice_state
+
 Json = dict[str, Any]
 Status = Literal["online", "idle", "dnd", "offline", "invisible"]
 
@@ -133,6 +135,7 @@ class Channel:
     guild_id: int | None = None
     recipient: User | None = None
     writable: bool = True
+    voice: bool = False
     messages: list[Message] = field(default_factory=list)
 
     def payload(self) -> Json:
@@ -146,6 +149,8 @@ class Channel:
                 "flags": 0,
                 "recipients": recipients,
             }
+        if self.voice:
+            return voice_channel(self)
         return {
             "id": str(self.id),
             "type": GUILD_TEXT,
@@ -173,6 +178,8 @@ class Guild:
     channels: dict[int, Channel] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
     statuses: dict[int, Status] = field(default_factory=dict)
+    voices: dict[int, Channel] = field(default_factory=dict)
+    """Who is in which voice channel."""
     claimed_members: int = 0
     always_large: bool = False
     available: bool = True
@@ -246,7 +253,9 @@ class Guild:
             "incidents_data": None,
         }
 
-    def create_payload(self, bot: User, *, presences: bool, large_threshold: int) -> Json:
+    def create_payload(
+        self, bot: User, *, presences: bool, large_threshold: int, voices: bool = False
+    ) -> Json:
         """GUILD_CREATE, with the members that Discord lists.
 
         Without the presence intent, or above 75,000 members, that is the bot alone; above the large threshold
@@ -269,7 +278,7 @@ class Guild:
             "large": large,
             "unavailable": False,
             "member_count": self.member_count,
-            "voice_states": [],
+            "voice_states": [voice_state(self, one, whole=False) for one in self.voices if voices],
             "members": [member.payload() for member in listed],
             "channels": [channel.payload() for channel in self.channels.values()],
             "threads": [],

@@ -10,8 +10,8 @@
         assert fake.violations == []
 
 It knows nothing of any bot: it follows Discord's public documentation. Not modelled: modals, components v2,
-voice, threads, context menus, channel overwrites, the five seconds between IDENTIFYs, and rate limits that it
-was not told to apply.
+voice beyond who is in which channel, threads, context menus, channel overwrites, the five seconds between
+IDENTIFYs, and rate limits that it was not told to apply.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fakes.discord_chat import Chat
-from fakes.discord_gateway import GUILD_MEMBERS, GUILD_PRESENCES, GUILDS, Gateway
+from fakes.discord_gateway import GUILD_MEMBERS, GUILD_PRESENCES, GUILD_VOICE_STATES, GUILDS, Gateway
 from fakes.discord_model import FOR_EVERYONE, Channel, Guild, Json, Member, Role, Status, User, snowflake
+from fakes.discord_voice import voice_state
 
 
 class World:
@@ -84,6 +85,8 @@ class World:
 
     def leave(self, user: User, guild: Guild) -> None:
         """The member leaves, or is kicked: Discord tells the same."""
+        if user.id in guild.voices:
+            self.speak(user, guild, None)
         del guild.members[user.id]
         guild.statuses.pop(user.id, None)
         data = {"guild_id": str(guild.id), "user": user.payload()}
@@ -122,6 +125,21 @@ class World:
             place.statuses[user.id] = status
             for _ in range(times):
                 self._tell(place, "PRESENCE_UPDATE", place.presence(user.id), GUILD_PRESENCES)
+
+    def add_voice_channel(self, guild: Guild, name: str) -> Channel:
+        channel = Channel(snowflake(), name, guild.id, voice=True)
+        guild.channels[channel.id] = channel
+        self._tell(guild, "CHANNEL_CREATE", channel.payload(), GUILDS)
+        return channel
+
+    def speak(self, user: User, guild: Guild, channel: Channel | None, *, times: int = 1) -> None:
+        """The person enters a voice channel, moves to it, or (None) hangs up; `times` repeats the event."""
+        if channel is None:
+            guild.voices.pop(user.id, None)
+        else:
+            guild.voices[user.id] = channel
+        for _ in range(times):
+            self._tell(guild, "VOICE_STATE_UPDATE", voice_state(guild, user.id), GUILD_VOICE_STATES)
 
     def outage(self, guild: Guild) -> None:
         """The guild becomes unavailable: nothing of what happens in it is told until `restore`."""

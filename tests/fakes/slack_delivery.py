@@ -90,6 +90,28 @@ class SlackDelivery(SlackServer):
         shown = person.as_json(self.world.clock(), "users:read.email" in scopes)
         return await self.event("user_change", team=person.team_id, user=shown, cache_ts=person.updated)
 
+    async def huddle(self, user: str, inside: bool = True, seconds: float = 3600) -> EventDelivery:
+        """Somebody enters or leaves a huddle: `user_huddle_changed`, which is `user_change` by another name
+        and comes with it (their pages). Slack says when it will take the state for old."""
+        person = self.user(user)
+        person.huddle_state = "in_a_huddle" if inside else "default_unset"
+        person.huddle_ends = int(self.world.clock() + seconds) if inside else 0
+        changed = await self.user_changed(user)
+        scopes = self.world.tokens[self.world.workspaces[person.team_id].bot_token].scopes
+        shown = person.as_json(self.world.clock(), "users:read.email" in scopes)
+        await self.event("user_huddle_changed", team=person.team_id, user=shown, cache_ts=person.updated)
+        return changed
+
+    async def pause(self, user: str, begins: float | None, ends: float = 0.0) -> EventDelivery | None:
+        """Somebody's do-not-disturb is from one instant (seconds since 1970) to another, or (None) there is
+        none: `dnd_updated_user`, which goes to apps with `dnd:read` (its page). None: nobody is told."""
+        person = self.user(user)
+        person.dnd = None if begins is None else (begins, ends)
+        if "dnd:read" not in self.world.tokens[self.world.workspaces[person.team_id].bot_token].scopes:
+            return None
+        status = person.dnd_status()
+        return await self.event("dnd_updated_user", team=person.team_id, user=user, dnd_status=status)
+
     async def deactivate(self, user: str) -> EventDelivery:
         """Remove a member from the workspace; Slack has no event of its own for it."""
         return await self.user_changed(user, deleted=True)

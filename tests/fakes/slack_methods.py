@@ -139,6 +139,8 @@ METHODS: dict[str, Method] = {
         _GROUPS_WRITE,
         TIER[2],
     ),
-    "dnd.teamInfo": Method(dnd_team_info, {"users": "list"}, _needs("users"), _needs("dnd:read"), TIER[2]),
+    "dnd.teamInfo": Method(
+        dnd_team_info, {"users": "list", "team_id": "string"}, _needs("users"), _needs("dnd:read"), TIER[2]
+    ),
     "bots.info": Method(bots_info, {"bot": "string"}, _needs(), _READ, TIER[3]),
 }

@@ -137,11 +137,9 @@ def dnd_team_info(request: Request) -> Json:
         raise SlackError("no_users_provided")
     if len(asked) > 50:
         raise request.refuse("too_many_users", f"dnd.teamInfo: {len(asked)} users, at most 50")
-    shown = {}
-    for one in asked:
-        start, end = request.user(one).dnd or (1, 1)
-        enabled = request.workspace.users[one].dnd is not None
-        shown[one] = {"dnd_enabled": enabled, "next_dnd_start_ts": int(start), "next_dnd_end_ts": int(end)}
+    if any(request.user(one).is_stranger for one in asked):
+        raise SlackError("user_not_visible")
+    shown = {one: request.user(one).dnd_status() for one in asked}
     return {"users": shown, "cached": True}
 
 

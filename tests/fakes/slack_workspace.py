@@ -51,10 +51,20 @@ class User:
     email: str = ""
     image: str = ""
     status_text: str = ""
-    huddle_state: str = "default_unset"
+    huddle_state: Literal["default_unset", "in_a_huddle"] = "default_unset"
+    huddle_ends: int = 0
     presence: Literal["active", "away"] = "away"
     dnd: tuple[float, float] | None = None
     updated: int = 0
+
+    def dnd_status(self) -> Json:
+        """As others see it: no word of a snooze, which only the person's own token is told (dnd.info)."""
+        start, end = self.dnd or (1, 1)
+        return {
+            "dnd_enabled": self.dnd is not None,
+            "next_dnd_start_ts": int(start),
+            "next_dnd_end_ts": int(end),
+        }
 
     def as_json(self, now: float, with_email: bool) -> Json:
         """The user object; strangers come reduced, the deleted without role and zone, as documented."""
@@ -67,8 +77,11 @@ class User:
             "status_emoji": "",
             "avatar_hash": hashlib.sha1(self.id.encode()).hexdigest()[:12],
             "huddle_state": self.huddle_state,
+            "huddle_state_expiration_ts": self.huddle_ends,
             "team": self.team_id,
         }
+        if self.huddle_state == "in_a_huddle":
+            profile["huddle_state_call_id"] = f"R{self.id[1:]}"
         for size in (24, 32, 48, 72, 192, 512):
             profile[f"image_{size}"] = self.image or f"https://avatars.example/{self.id}_{size}.png"
         if with_email and self.email and not self.is_stranger:

@@ -27,6 +27,7 @@ async def test_an_agent_is_told_with_reason_and_load() -> None:
             "reason": "set",
             "source": "agent",
             "note": "lunch",
+            "reason_code": None,
             "until": "2026-11-02T09:30:00Z",
             "confirmed": True,
             "unconfirmed_since": None,
@@ -48,6 +49,8 @@ async def test_an_agent_is_told_with_reason_and_load() -> None:
                     "present": True,
                 }
             ],
+            "sessions": [],
+            "hints": [],
         }
         same = await at.ask(f"{AGENTS}/{ann.id}", headers={"if-none-match": answer.headers["etag"]})
         assert (same.status_code, same.content) == (304, b"")

@@ -47,6 +47,7 @@ async def test_the_least_loaded_agent_comes_first_and_the_rest_is_counted() -> N
             "teams": ["support"],
             "skills": [],
             "external_ids": {},
+            "hints": [],
         }
         assert body["feeds"] == [] and body["troubles"] == []
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, cast
 
 import httpx
 import pytest
 from desk import read
-from http_house import House, house
+from http_house import START, House, house
 
 from bot.domain.agent import Agent, Identity, Workspace
 from bot.domain.choices import sign_off
@@ -54,6 +55,7 @@ async def test_a_program_sets_away_and_the_agent_is_told_by_whom() -> None:
             "chosen": "away",
             "until": "2026-11-02T09:30:00Z",
             "reason": "set",
+            "reason_code": "lunch",
             "sentence": "Ann is Away.",
         }
         assert at.facts(ann).intent.by == f"api:{key[3:29]}"
@@ -114,6 +116,9 @@ async def test_whoever_signed_off_is_left_alone(presence: str) -> None:
         ({"presence": "away", "until": "2027-11-02T10:00:00Z"}, "until"),
         ({"presence": "away", "reason": "x" * 501}, "reason"),
         ({"presence": "away", "why": "lunch"}, "why"),
+        ({"presence": "available", "reason_code": "lunch"}, "reason_code"),
+        ({"presence": "away", "reason_code": "Lunch"}, "reason_code"),
+        ({"presence": "away", "reason_code": ""}, "reason_code"),
         ({}, "presence"),
     ],
 )
@@ -124,6 +129,60 @@ async def test_what_breaks_a_rule_is_named(body: dict[str, Any], field: str) -> 
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["field"] == field
         assert at.facts(ann).intent.by == "agent"
+
+
+async def test_a_reason_code_stands_beside_the_words_in_all_that_is_told() -> None:
+    async with house() as at:
+        ann = await at.agent("Ann")
+        await at.clock.advance(minutes=1)
+        answer = (await put(at, ann, presence="away", reason="with Ana", reason_code="meeting")).json()
+        assert (answer["changed"], answer["reason_code"]) == (True, "meeting")
+        body = (await at.ask(f"/v1/agents/{ann.id}")).json()
+        assert (body["reason"], body["note"], body["reason_code"]) == ("set", "with Ana", "meeting")
+        eligible = (await at.ask(f"/v1/agents/{ann.id}/eligibility")).json()
+        assert eligible["reason_code"] == "meeting"
+        history = (await at.ask(f"/v1/agents/{ann.id}/history")).json()["intervals"]
+        assert [one["reason_code"] for one in history[-2:]] == [None, "meeting"]
+        events = (await at.ask("/v1/events?after=")).json()["events"]
+        assert [one["data"]["reason_code"] for one in events[-2:]] == [None, "meeting"]
+        assert not (await put(at, ann, presence="away", reason="with Ana", reason_code="meeting")).json()[
+            "changed"
+        ]
+        assert (await put(at, ann, presence="away", reason="with Ana", reason_code="break")).json()["changed"]
+        assert (await put(at, ann, presence="away", reason="Training: new flow")).json()[
+            "reason_code"
+        ] == "training"
+        back = (await put(at, ann, presence="available", reason="lunch is over")).json()
+        assert back["reason_code"] is None
+
+
+async def test_an_unknown_code_is_refused_naming_those_that_there_are() -> None:
+    async with house({"reason": [{"slug": "nap", "name": "Nap"}, {"slug": "tea", "name": "Tea"}]}) as at:
+        ann = await at.agent("Ann")
+        refused = await put(at, ann, presence="away", reason_code="lunch")
+        assert refused.status_code == 422
+        assert refused.json()["detail"] == "reason_code must be one of nap, tea."
+    async with house({"reason": []}) as at:
+        ann = await at.agent("Ann")
+        refused = await put(at, ann, presence="away", reason_code="lunch")
+        assert refused.json()["detail"] == "reason_code must be left out: there are no reason codes here."
+
+
+async def test_where_a_reason_is_required_an_away_without_one_is_refused() -> None:
+    async with house({"presence": {"require_reason": True}}) as at:
+        ann = await at.agent("Ann")
+        for body in ({}, {"reason": "  "}):
+            refused = await put(at, ann, presence="away", **body)
+            assert refused.status_code == 422
+            assert refused.json()["detail"] == (
+                "reason_code must be one of lunch, break, training, meeting, or reason some words that say "
+                "why: every away needs a reason here."
+            )
+        assert at.facts(ann).intent.by == "agent"
+        assert (await put(at, ann, presence="away", reason="dentist")).json()["reason_code"] is None
+        assert (await put(at, ann, presence="available")).json()["changed"]
+        assert (await put(at, ann, presence="away", reason_code="break")).json()["changed"]
+        assert (await put(at, ann, presence="available")).json()["changed"]
 
 
 # --- history ---
@@ -203,6 +262,18 @@ async def test_a_range_that_is_none_is_refused(query: str, field: str) -> None:
         refused = await at.ask(f"/v1/agents/{ann.id}/history?{query}")
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["field"] == field
+
+
+async def test_what_is_due_is_told_only_where_it_touches_the_range() -> None:
+    """An away has ended and no tick has stored it: what came of it is not of the hour before."""
+    async with house() as at:
+        ann = await at.agent("Ann")
+        await at.away(ann, "lunch", START + timedelta(hours=1))
+        await at.clock.advance(hours=2)
+        for hours, presences in ((("09:10", "09:50"), ["away"]), (("10:10", "10:50"), ["available"])):
+            began, ended = (f"2026-11-02T{hour}:00Z" for hour in hours)
+            page = (await at.ask(f"/v1/agents/{ann.id}/history?from={began}&to={ended}")).json()
+            assert [one["presence"] for one in page["intervals"]] == presences
 
 
 async def test_history_needs_the_scope_read() -> None:

@@ -24,7 +24,7 @@ async def test_a_day_from_the_first_available_to_signing_off(tmp_path: Path) -> 
 
         said = await scene.say(maria, "away", until="30m", reason="lunch")
         assert "You're **Away** until <t:" in said.text
-        assert "lunch" in said.text
+        assert "Lunch" in said.text
         assert "Available again by yourself" in said.text
         assert await scene.seen(ben, "Maria") == "away"
         assert await scene.routable() == {"Ben"}

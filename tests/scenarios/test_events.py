@@ -116,7 +116,7 @@ async def test_sigterm_with_streams_open_leaves_in_time_and_tells_them(tmp_path:
         writing.cancel()
         ends = await asyncio.gather(*(one.rest() for one in [*listeners, behind]))
         assert all(told.type != "reset" for end in ends for told in end)
-        for one in listeners:
+        for one in [*listeners, behind]:
             assert one.comments == ["Rollcall is stopping; come back"]
             assert 1000 <= one.retry <= 5000
         assert len({one.retry for one in listeners}) > 10, "not all at the same moment"

@@ -23,7 +23,7 @@ async def test_a_lead_sets_somebody_away_and_they_are_told_by_whom(tmp_path: Pat
         assert "They're told that it was you." in said.shown
         told = await scene.word(maria, "set you")
         assert "*ann* set you *Away* until <!date^" in told.shown
-        assert ": training." in told.shown
+        assert ": Training." in told.shown
         assert await scene.program.routable() == {"ben"}
         assert "set by *ann*" in (await scene.say(ben, "presence", "why @maria")).shown
 

@@ -43,9 +43,9 @@ async def test_a_day_from_the_first_available_to_signing_off(tmp_path: Path) -> 
 
         said = await scene.say(maria, "brb", "30m lunch")
         assert "You're *Away* until <!date^" in said.shown
-        assert ": lunch. No new chats come to you." in said.shown
+        assert ": Lunch. No new chats come to you." in said.shown
         assert "Then you're Available again by yourself." in said.shown
-        assert "lunch" in (await scene.say(ben, "whosin")).shown
+        assert "Lunch" in (await scene.say(ben, "whosin")).shown
         assert await scene.program.routable() == {"ben"}
 
         await scene.advance(29 * MINUTE)

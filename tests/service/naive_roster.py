@@ -17,8 +17,9 @@ from msgspec.structs import replace
 
 from bot.domain.agent import Agent
 from bot.domain.facts import Facts, Feed, Link, Policy, Presence
+from bot.domain.hints import Hint, HintKind
 from bot.domain.presence import TICK, Verdict, deadline, judge
-from bot.domain.routing import Reason, why_not_routable
+from bot.domain.routing import OF_HINTS, Reason, why_not_routable
 from bot.domain.transition import settle
 from bot.ports import Load
 
@@ -33,6 +34,7 @@ class Shown(NamedTuple):
     last_seen_at: datetime | None
     load: int
     load_known: bool
+    hints: tuple[Hint, ...]
 
 
 class PoolAnswer(NamedTuple):
@@ -55,6 +57,8 @@ class NaiveRoster:
     agents: dict[str, Agent] = field(default_factory=dict)
     facts: dict[str, Facts] = field(default_factory=dict)
     loads: dict[tuple[str, str], Load] = field(default_factory=dict)
+    hints: dict[tuple[str, str, HintKind], Hint] = field(default_factory=dict)
+    """By workspace, platform's id and kind."""
     named: set[str] = field(default_factory=set)
     """Told by `due`, and not put since."""
     _turns: dict[str, tuple[float | None, int]] = field(default_factory=dict)
@@ -103,6 +107,12 @@ class NaiveRoster:
         if load.agent_id in self.agents and (old is None or old.as_of <= load.as_of):
             self.loads[load.agent_id, load.source] = load
 
+    def put_hint(self, workspace_id: str, external_id: str, kind: HintKind, hint: Hint | None) -> None:
+        """As the roster's."""
+        self.hints.pop((workspace_id, external_id, kind), None)
+        if hint is not None:
+            self.hints[workspace_id, external_id, kind] = hint
+
     # --- time ---
 
     def pass_time(self, now: datetime) -> None:
@@ -120,7 +130,17 @@ class NaiveRoster:
     def _ends(self, agent_id: str) -> list[datetime]:
         at = deadline(self.settled(agent_id), self.feeds, self.policy)
         loads = [load.expires_at for key, load in self.loads.items() if key[0] == agent_id]
-        return [*loads, *([] if at is None else [at])]
+        hints = [end for hint in self._all_hints(agent_id) for end in (hint.since - TICK, hint.until_at)]
+        return [*loads, *([] if at is None else [at]), *(end for end in hints if end is not None)]
+
+    def _all_hints(self, agent_id: str) -> list[Hint]:
+        return [
+            hint
+            for one in self.agents[agent_id].identities
+            if one.present
+            for (workspace_id, external_id, _), hint in self.hints.items()
+            if (workspace_id, external_id) == (one.workspace_id, one.external_id)
+        ]
 
     def look(self, everybody: Iterable[str] = ()) -> None:
         """Who is at another load ratio than before has come there now; of several, in this order."""
@@ -157,8 +177,24 @@ class NaiveRoster:
     def place(self, agent_id: str) -> float | None:
         """The load ratio of a routable agent."""
         agent, (load, _) = self.agents[agent_id], self.load(agent_id)
-        reachable = self.verdict(agent_id).reachable
-        return load / agent.capacity if reachable and load < agent.capacity else None
+        free = self.verdict(agent_id).reachable and not self.hinted(agent_id)
+        return load / agent.capacity if free and load < agent.capacity else None
+
+    def hints_of(self, agent_id: str) -> tuple[Hint, ...]:
+        """Those that hold, of somebody who is logged in."""
+        if self.verdict(agent_id).presence is Presence.OFFLINE:
+            return ()
+        return tuple(
+            hint
+            for hint in self._all_hints(agent_id)
+            if hint.since <= self.now and (hint.until_at is None or self.now <= hint.until_at)
+        )
+
+    def hinted(self, agent_id: str) -> tuple[Reason, ...]:
+        """Calls stop new chats, or do-not-disturb does, by the policy."""
+        stops = {kind for kind in HintKind if self.policy.on_hint(kind).value == "no_new_chats"}
+        told = {hint.kind for hint in self.hints_of(agent_id)}
+        return tuple(OF_HINTS[kind] for kind in HintKind if kind in stops & told)
 
     def shown(self, agent_id: str) -> Shown:
         """One agent."""
@@ -171,6 +207,7 @@ class NaiveRoster:
             facts.last_seen_at,
             load,
             known,
+            self.hints_of(agent_id),
         )
 
     def within(self, team: str | None, skills: tuple[str, ...]) -> list[str]:
@@ -204,7 +241,12 @@ class NaiveRoster:
     def why_not(self, agent_id: str, team: str | None, skills: tuple[str, ...]) -> tuple[Reason, ...]:
         """Every reason."""
         return why_not_routable(
-            self.agents[agent_id], self.verdict(agent_id), self.load(agent_id)[0], team, skills
+            self.agents[agent_id],
+            self.verdict(agent_id),
+            self.load(agent_id)[0],
+            team,
+            skills,
+            self.hinted(agent_id),
         )
 
     def by_identity(self, workspace_id: str, external_id: str) -> list[Agent]:

@@ -72,7 +72,7 @@ async def test_away_with_a_time_ends_by_itself_and_restores_available() -> None:
     team = await open_team()
     await team.type("U1", "/available", name="Maria")
     reply = await team.type("U1", "/brb 30m lunch", name="Maria")
-    assert read(reply).startswith("You're Away until 09:30: lunch. No new chats come to you.")
+    assert read(reply).startswith("You're Away until 09:30: Lunch. No new chats come to you.")
     assert "Then you're Available again by yourself." in read(reply)
     team.clock.advance(minutes=30)
     assert team.presence("Maria") == "away"
@@ -165,7 +165,7 @@ async def test_who_groups_counts_and_says_since_when_a_feed_is_lost() -> None:
     await team.desk.feed_lost(team.discord.id, since=team.clock.now())
     shown = read(await team.type("U1", "/whosin", name="Maria"))
     assert "My team · 1 available · 1 away · 0 offline" in shown
-    assert "Maria · until 09:30 · lunch" in shown
+    assert "Maria · until 09:30 · Lunch" in shown
     assert "Discord (Acme guild) has not been seen since 09:00. Who is there is unconfirmed." in shown
     assert "[Refresh]" in shown
     german = read(await team.type("U1", "/whosin german", name="Maria"))

@@ -56,10 +56,10 @@ async def outbox(team: Team) -> list[tuple[str, dict[str, object]]]:
 async def test_a_lead_sets_somebody_away_and_they_are_told_by_whom() -> None:
     team = await opened()
     answer = read(await team.type("U9", "/presence set U1 away 30m lunch", **BOSS))
-    assert answer == "Maria is Away until 09:30: lunch.\nThey're told that it was you."
+    assert answer == "Maria is Away until 09:30: Lunch.\nThey're told that it was you."
     assert team.presence("Maria") == "away"
     [message] = await words_for(team, "Maria")
-    assert read(message).splitlines()[0] == "Ann set you Away until 09:30: lunch."
+    assert read(message).splitlines()[0] == "Ann set you Away until 09:30: Lunch."
     assert "[I'm available]" in read(message)
     why = read(await team.type("U2", "/presence why Maria", name="Tom"))
     assert "set by Ann" in why
@@ -271,7 +271,7 @@ async def test_fields_of_a_platform_are_read_as_lines_are() -> None:
     fields = {"agent": "U1", "presence": "away", "until": "until 14:30", "reason": "training"}
     assert (await fill(team, "presence set", fields)).splitlines()[
         0
-    ] == "Maria is Away until 14:30: training."
+    ] == "Maria is Away until 14:30: Training."
     assert "I read no time in soon" in await fill(team, "presence set", {**fields, "until": "soon"})
     assert "Only Away has an end" in await fill(team, "presence set", {**fields, "presence": "available"})
     assert "no team sales" in await fill(team, "presence team join", {"team": "sales", "agent": "U1"})

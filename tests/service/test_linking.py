@@ -1,14 +1,19 @@
 """One person on several platforms, asked for and confirmed by commands (fault 19)."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
-from desk import open_team
+from desk import open_team, read
 from linking_desk import ask, audited, both, names, owed, say, type_code
 
-from bot.domain.agent import Role
+from bot.domain.agent import Identity, Role
 from bot.domain.facts import Seen
-from bot.ports import Load
+from bot.message import Message
+from bot.notifier import Notifier
+from bot.ports import Load, NoticeRow, Transaction
 
 
 async def test_two_agents_become_one_under_the_one_who_asked() -> None:
@@ -44,7 +49,7 @@ async def test_who_asked_is_told_where_they_asked_and_can_undo_it() -> None:
     await type_code(team, code)
     await say(team, "91", "/available")
     maria = team.row("Maria").agent
-    assert await owed(team) == [(maria.id, f"linked:{maria.identities[0].id}")]
+    assert await owed(team) == [(maria.id, "linked", maria.identities[0].id)]
     undone = await say(team, "U1", "/presence unlink discord", clicked=True)
     assert "maria_d on Discord is an agent of its own again" in undone
     assert names(team) == ["Maria", "maria_d"]
@@ -222,7 +227,7 @@ async def test_an_account_on_another_platform_is_told_that_it_stands_alone() -> 
     reply = await say(team, "U1", "/presence unlink discord")
     assert "maria_d on Discord is an agent of its own again" in reply
     alone = team.row("maria_d").agent
-    assert await owed(team) == [(alone.id, f"unlinked:{alone.identities[0].id}")]
+    assert await owed(team) == [(alone.id, "unlinked", alone.identities[0].id)]
     assert "Type slack." in (await say(team, "U1", "/presence unlink discord"))
 
 
@@ -255,3 +260,57 @@ async def test_the_askers_console_session_stays_and_the_others_ends() -> None:
     stored = await team.desk.store.read(lambda tx: tx.presence.facts(agent_id))
     assert stored is not None
     assert [link for link in stored.links if link.beat_at is not None] != []
+
+
+class Post:
+    """A chat platform that takes direct messages and keeps to whom."""
+
+    mounts: Mapping[str, Any] = {}
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.sent: list[tuple[str, str]] = []
+
+    async def run(self) -> None:
+        raise AssertionError("nothing under test runs a platform")
+
+    async def post(self, channel: str, message: Message) -> str:
+        raise AssertionError("a notice is no post")
+
+    async def send_direct(self, identity: Identity, workspace: object, message: Message) -> str:
+        self.sent.append((identity.external_id, read(message).splitlines()[0]))
+        return "1"
+
+
+def _owe(row: NoticeRow, tx: Transaction) -> None:
+    tx.ledger.notice(row)
+
+
+@pytest.mark.parametrize("as_before", [False, True])
+async def test_the_word_of_a_link_goes_to_the_account_that_asked_alone(as_before: bool) -> None:
+    """Also one that an earlier version owed, which named the account in another place; of an account that
+    is the agent's no longer it is told to nobody."""
+    team = await open_team()
+    await both(team)
+    await type_code(team, await ask(team))
+    await say(team, "91", "/available")  # where they were heard last, and yet not told there
+    maria = team.row("Maria").agent
+    slack, discord = Post("slack"), Post("discord")
+    notifier = Notifier(team.desk, {"slack": slack, "discord": discord})
+    if as_before:
+        await team.desk.store.write(
+            lambda tx: tx.ledger.due_notices(team.desk.organization_id, team.clock.now(), 10)
+        )
+        now = team.clock.now()
+        ends, organization_id = now + timedelta(hours=1), team.desk.organization_id
+        old = [
+            NoticeRow(f"ntc_{one}", organization_id, maria.id, f"linked:{one}", now, ends)
+            for one in (maria.identities[0].id, "idn_gone")
+        ]
+        for row in old:
+            await team.desk.store.write(partial(_owe, row))
+    await notifier.send_due()
+    assert slack.sent == [("U1", "Your code was used: you're one agent with maria_d on Discord now.")]
+    assert discord.sent == []
+    team.clock.advance(seconds=30)
+    assert await owed(team) == []

@@ -14,13 +14,13 @@ async def test_a_first_away_is_not_answered_as_if_its_sender_were_gone(on: str) 
     team = await open_team()
     epoch = await team.desk.feed_live((team.discord if on == "discord" else team.slack).id)
     reply = read(await team.type("500", "/away 30m lunch", on=on, name="Ana"))
-    assert reply.startswith("Noted: Away until 09:30: lunch.\n")
+    assert reply.startswith("Noted: Away until 09:30: Lunch.\n")
     seen = f"{on.capitalize()} will soon tell me that you're here; until then your team sees you as Offline."
     assert seen in reply
     assert "not connected" not in reply
     await team.see("500", Seen.CONNECTED, epoch, on=on)
     again = read(await team.type("500", "/away 30m lunch", on=on, name="Ana"))
-    assert again.startswith("You're Away until 09:30: lunch.")
+    assert again.startswith("You're Away until 09:30: Lunch.")
     assert "Offline" not in again
 
 

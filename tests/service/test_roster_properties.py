@@ -22,6 +22,7 @@ from bot.domain.agent import Agent, Identity
 from bot.domain.choices import act, choose_available, choose_away, sign_off
 from bot.domain.errors import SignedOff
 from bot.domain.facts import Facts, Feed, FeedState, Observation, Policy, Seen, new_agent, with_end
+from bot.domain.hints import Hint, HintKind, OnHint
 from bot.domain.presence import TICK
 from bot.domain.transition import Step, observe, review, settle
 from bot.ports import Load
@@ -51,7 +52,7 @@ class Play:
     """One history, told to the roster and to the model alike."""
 
     def __init__(self) -> None:
-        policy = Policy()
+        policy = Policy(in_call=OnHint.NO_NEW_CHATS)
         self.now = START
         self.roster = Roster(policy)
         self.model = NaiveRoster(policy, START)
@@ -141,7 +142,7 @@ class Play:
             lambda facts: choose_available(facts, feeds, policy, now, identity_id=f"{name}@acme"),
             lambda facts: choose_available(facts, feeds, policy, now, by="lead:di", note="please"),
             lambda facts: choose_away(facts, feeds, policy, now, until_at=until_at),
-            lambda facts: choose_away(facts, feeds, policy, now, reason="lunch"),
+            lambda facts: choose_away(facts, feeds, policy, now, reason="lunch", reason_code="lunch"),
             lambda facts: act(facts, feeds, policy, now, None),
             lambda facts: sign_off(facts, feeds, policy, now),
         ]
@@ -218,6 +219,18 @@ class Play:
         self.model.put_load(load)
         self.model.look()
 
+    def hint(self, who: int, what: int) -> None:
+        """Somebody enters a call or leaves it, or will not be disturbed for a while, now or later."""
+        name, place = PEOPLE[who % len(PEOPLE)], list(PLACES)[what % 2]
+        kind = list(HintKind)[what // 2 % 2]
+        since = self.now + SPANS[what % 5] if what % 3 == 0 else self.now
+        ends = None if what % 4 == 0 else since + SPANS[what // 4 % 6]
+        hint = None if what % 5 == 4 else Hint(kind, PLACES[place], since, ends)
+        self.model.pass_time(self.now)
+        self.roster.put_hint(place, name, kind, hint, self.now)
+        self.model.put_hint(place, name, kind, hint)
+        self.model.look()
+
     def tick(self, who: int, what: int) -> None:
         """The clock's: whoever is behind time is named once, and stored, or is due again."""
         self.model.pass_time(self.now)
@@ -271,7 +284,9 @@ class Play:
 def shown(row: Row) -> Shown:
     """A row as the model gives it."""
     until_at, last_seen_at = row.facts.intent.until_at, row.facts.last_seen_at
-    return Shown(row.agent, row.verdict, row.since, until_at, last_seen_at, row.load, row.load_known)
+    return Shown(
+        row.agent, row.verdict, row.since, until_at, last_seen_at, row.load, row.load_known, row.hints
+    )
 
 
 def answered(roster: Roster, now: datetime, team: str | None, skill: str | None) -> PoolAnswer:
@@ -290,9 +305,9 @@ def answered(roster: Roster, now: datetime, team: str | None, skill: str | None)
 
 WHATS = [
     *[Play.wait] * 4, *[Play.sight] * 6, *[Play.say] * 4, *[Play.report] * 3,
-    *[Play.feed] * 2, *[Play.enrol] * 2, Play.read_again, *[Play.tick] * 2,
+    *[Play.feed] * 2, *[Play.enrol] * 2, Play.read_again, *[Play.tick] * 2, *[Play.hint] * 3,
 ]  # fmt: skip
-SINGLE = (Play.sight, Play.say, Play.report, Play.enrol, Play.read_again)
+SINGLE = (Play.sight, Play.say, Play.report, Play.enrol, Play.read_again, Play.hint)
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from(WHATS), st.integers(0, 41), st.integers(0, 41), st.sampled_from([True, True, False])

@@ -334,3 +334,14 @@ async def test_while_one_is_being_posted_nobody_else_may_claim_it_however_long_t
     at.platforms["slack"] = Slow(at.team)
     assert await at.look() == 1
     assert claimed == [False]
+
+
+@pytest.mark.parametrize(("days", "more"), [(1.0, 1), (-1 / 24, 0)], ids=["forward a day", "back an hour"])
+async def test_a_clock_that_is_moved_brings_no_burst(days: float, more: int) -> None:
+    """Row 5: a slot that it comes to again is done, and of those jumped over the newest at most is posted."""
+    one = await scene()
+    await one.looks(60)
+    assert one.slack.posted == ["C1"]
+    one.team.clock.jump(days=days)
+    await one.looks(4000)
+    assert one.slack.posted == ["C1"] * (1 + more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -46,6 +47,15 @@ async def test_a_command_is_answered_by_its_acknowledgement(slack: FakeSlack, mo
     assert command.person.profile.zone == "Europe/Berlin"
     assert command.person.profile.may_enrol
     assert command.request_id.startswith("slack-")
+
+
+async def test_a_command_leaves_the_levels_of_rollcalls_own_logs_as_they_are(slack: FakeSlack) -> None:
+    """Bolt sets the level of the logger that is called as the app is: of the program's, once, for good."""
+    before = logging.getLogger("rollcall").level
+    async with running(slack, RecordingCore()):
+        await slack.command("U1", "/brb", "30m lunch")
+    assert logging.getLogger("rollcall").level == before
+    assert logging.getLogger("rollcall").filters == []
 
 
 async def test_presence_group_delivers_its_subcommand_with_people_as_ids(slack: FakeSlack) -> None:

@@ -76,3 +76,22 @@ async def test_the_adapter_lives_with_exactly_what_the_manifest_asks_for() -> No
             assert platform.name == "slack"
         assert core.banners == []
         assert slack.violations == []
+
+
+@pytest.mark.parametrize(
+    ("slack", "presence", "asked"),
+    [
+        ({}, {}, False),
+        ({"do_not_disturb": True}, {}, True),
+        ({"do_not_disturb": True}, {"do_not_disturb": "off"}, False),
+        ({"do_not_disturb": True}, {"do_not_disturb": "no_new_chats"}, True),
+    ],
+)
+def test_do_not_disturb_is_asked_for_only_where_it_is_wanted(
+    slack: dict[str, Any], presence: dict[str, Any], asked: bool
+) -> None:
+    """Its scope makes an admin think twice."""
+    made = manifest(Config.model_validate({"slack": {**SECRETS, **slack}, "presence": presence}))
+    assert ("dnd:read" in made["oauth_config"]["scopes"]["bot"]) is asked
+    assert ("dnd_updated_user" in made["settings"]["event_subscriptions"]["bot_events"]) is asked
+    assert validate_manifest(made) == []
