@@ -28,6 +28,7 @@ LONGER_FOR_A_REASON = {
     "tests/domain/test_presence.py": "a sentence or more for each rule, in the order of the rules",
     "tests/domain/test_presence_properties.py": "one generator of histories and the properties it feeds",
     "tests/fakes/test_fake_discord.py": "the real client's whole conversation with the fake",
+    "tests/machine/world_machine.py": "one world, with every rule beside the state that it changes",
     "bot/commands.py": "the whole table of commands, with what reads a line by it",
     "bot/ports.py": "every port on one page, so that what the core asks for is read in one go",
     "bot/roster.py": "one structure whose pools, names and deadlines must change together or answers lie",

@@ -243,7 +243,9 @@ def observe(
         else tuple(link if other is old else other for other in facts.links)
     )
     strong = link.state is CONNECTED and (old is None or old.state is not CONNECTED)
-    strong = strong or (link.state is SUSPECT and not link.weak and old is not None and old.state is not SUSPECT)
+    strong = strong or (
+        link.state is SUSPECT and not link.weak and old is not None and old.state is not SUSPECT
+    )
     facts = replace(facts, links=links, last_seen_at=seen.at if strong else facts.last_seen_at)
     facts, came = reviewed(facts, feeds, policy, now, zone)
     return facts, (*settled, *came)

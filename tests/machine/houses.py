@@ -19,7 +19,7 @@ from bot.config import Config
 from bot.core import Rollcall
 from bot.dispatch import Desk
 from bot.domain.errors import SignedOff
-from bot.domain.facts import Choice, Facts
+from bot.domain.facts import Choice, Facts, Interval
 from bot.domain.transition import Moved, Step, settle
 from bot.ports import Store
 from bot.service import keys
@@ -67,6 +67,7 @@ class Shown(NamedTuple):
     confirmed: bool
     unconfirmed_since: datetime | None
     routable: bool
+    code: str
 
 
 class Kept(NamedTuple):
@@ -79,6 +80,7 @@ class Kept(NamedTuple):
     source: str
     note: str
     confirmed: bool
+    code: str
 
 
 class Programs(Protocol):
@@ -130,6 +132,7 @@ class Inside:
                 row.verdict.confirmed,
                 row.verdict.unconfirmed_since,
                 not core.roster.why_not(row.agent.id, now),
+                row.verdict.reason_code,
             )
             for row in core.roster.rows(now)
         }
@@ -155,17 +158,7 @@ class Inside:
                 after = change.after
                 kept[-1] = kept[-1]._replace(until=after.since)
                 kept = [one for one in kept if one.since != one.until]
-                kept.append(
-                    Kept(
-                        after.since,
-                        None,
-                        after.presence.value,
-                        after.reason,
-                        after.source,
-                        after.note,
-                        after.confirmed,
-                    )
-                )
+                kept.append(_kept(after, None))
         return kept
 
     async def set_presence(
@@ -184,6 +177,7 @@ class Inside:
                 name=PROGRAM,
                 choice=Choice(presence),
                 reason=reason,
+                reason_code=core.reasons.of(reason) if presence == "away" else "",
                 until_at=until_at,
             )
 
@@ -248,9 +242,14 @@ class OverHttp:
             assert await self._one(agent["id"]) == agent
         return {
             agent["id"]: Shown(
-                *(agent[name] for name in Shown._fields[:5]),
+                agent["presence"],
+                agent["reason"],
+                agent["source"],
+                agent["note"],
+                agent["confirmed"],
                 _instant(agent["unconfirmed_since"]),
                 agent["routable"],
+                agent["reason_code"] or "",
             )
             for agent in body["agents"]
         }
@@ -272,13 +271,23 @@ class OverHttp:
 
     async def history(self, agent_id: str) -> list[Kept]:
         kept: list[Kept] = []
-        began = self._core.clock.now() - timedelta(days=30)
-        path, query = f"/v1/agents/{agent_id}/history", {"from": began.isoformat()}
+        oldest = self._core.clock.now() - timedelta(days=30)
+        path, query = f"/v1/agents/{agent_id}/history", {"from": oldest.isoformat()}
         while True:
             body = await self._ask("GET", path, params=query)
-            for one in body["intervals"]:
-                told = (one[name] for name in Kept._fields[2:])
-                kept.append(Kept(datetime.fromisoformat(one["since"]), _instant(one["until"]), *told))
+            kept.extend(
+                Kept(
+                    datetime.fromisoformat(one["since"]),
+                    _instant(one["until"]),
+                    one["presence"],
+                    one["reason"],
+                    one["source"],
+                    one["note"],
+                    one["confirmed"],
+                    one["reason_code"] or "",
+                )
+                for one in body["intervals"]
+            )
             if body["next_cursor"] is None:
                 return kept
             query["cursor"] = body["next_cursor"]
@@ -289,7 +298,8 @@ class OverHttp:
         said = {"presence": presence, "reason": reason, "for_s": seconds}
         path = f"/v1/agents/{agent_id}/presence"
         body = await self._ask("PUT", path, 409, json={k: v for k, v in said.items() if v is not None})
-        return body.get("changed")
+        changed: bool | None = body.get("changed")
+        return changed
 
     async def beat(self, agent_id: str, key: str) -> bool:
         body = await self._ask("PUT", f"/v1/agents/{agent_id}/sessions/{key}")
@@ -318,10 +328,12 @@ async def stored_history(store: Store, agent_id: str) -> list[Kept]:
     ages = timedelta(days=1000)
     epoch = datetime.fromisoformat("2026-06-01T00:00:00Z")
     found = await store.read(lambda tx: tx.presence.history([agent_id], epoch - ages, epoch + ages))
-    return [
-        Kept(one.since, until, one.presence.value, one.reason, one.source, one.note, one.confirmed)
-        for one, until in found[agent_id]
-    ]
+    return [_kept(one, until) for one, until in found[agent_id]]
+
+
+def _kept(one: Interval, until: datetime | None) -> Kept:
+    told = (one.presence.value, one.reason, one.source, one.note, one.confirmed, one.reason_code)
+    return Kept(one.since, until, *told)
 
 
 class House:

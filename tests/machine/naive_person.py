@@ -8,12 +8,12 @@ long run does not replay itself after each step. Neither shares code with `bot/`
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from domain.naive_presence import (
-    MOMENT,
     SILENT,
     Answer,
     Arrival,
@@ -237,9 +237,15 @@ class Life:
         stretches = self.person.stretches
         return [one for one, then in pairwise(stretches) if one.since < then.since] + stretches[-1:]
 
-    def ends(self) -> list[datetime]:
-        """Instants at which time may do something, and those just beside them."""
-        return [end + beside for end in self.moments for beside in (-MOMENT, timedelta(0), MOMENT)]
+    def next_change(self) -> datetime | None:
+        """The last instant before time alone changes the answer, if it will."""
+        ahead = deepcopy(self.person)
+        known = len(ahead.answers)
+        for moment in sorted(self.moments):
+            ahead.time_passes(moment)
+            if len(ahead.answers) > known:
+                return moment
+        return None
 
 
 __all__ = ["EnrolledAgain", "FeedChange", "Joined", "Life", "Person", "Removed"]

@@ -8,8 +8,7 @@ from datetime import timedelta
 from desk import member, open_team
 from linking_desk import ask, say, type_code
 
-from bot.domain.facts import Seen
-from bot.domain.presence import Presence
+from bot.domain.facts import Presence, Seen
 
 HOUR = timedelta(hours=1)
 
