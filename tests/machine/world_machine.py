@@ -132,15 +132,22 @@ class Presence(RuleBasedStateMachine):
     @initialize(
         on_return=st.sampled_from(["ask", "ask", "previous", "available"]),
         slack_away=st.sampled_from(["weak", "weak", "absent", "ignore"]),
+        check_in=st.sampled_from([2, 2, 8 * 60]),
         linked=st.booleans(),
     )
-    def begins(self, on_return: str, slack_away: str, linked: bool) -> None:
-        """Both feeds are live; one person is Available, seen on both platforms, and perhaps linked."""
-        self.policy = Rules(on_return=on_return, slack_away=slack_away)
+    def begins(self, on_return: str, slack_away: str, check_in: int, linked: bool) -> None:
+        """Both feeds are live; one person is Available, seen on both platforms, and perhaps linked. Mostly
+        check-ins are so short that what platforms and consoles show decides."""
+        self.policy = Rules(on_return=on_return, slack_away=slack_away, check_in=timedelta(minutes=check_in))
         config = Config.model_validate(
             {
                 "organization": {"leads": ["slack:T1:U2"]},
-                "presence": {"on_return": on_return, "slack_away": slack_away},
+                "presence": {
+                    "on_return": on_return,
+                    "slack_away": slack_away,
+                    "check_in": f"{check_in}m",
+                    "check_in_word": "1m",
+                },
                 "discord": {"token": "t"},
                 "slack": {"bot_token": "xoxb-1", "app_token": "xapp-1"},
                 "http": {"port": 0, "rate_per_minute": 1_000_000},
@@ -157,6 +164,8 @@ class Presence(RuleBasedStateMachine):
             self.seen_as(account, "connected")
         if linked:
             self.link("U1")
+        if check_in == 2:
+            self.wait_until(self.now + timedelta(minutes=3), "awake")
         self.look()
 
     def teardown(self) -> None:
@@ -630,8 +639,8 @@ class Presence(RuleBasedStateMachine):
         """Time goes by, for a program that is running, or that is not being run."""
         if how == "without ticks" and self.consoles_are_open():
             how = "awake"
-        if how != "without ticks":
-            self.tick()
+        if how != "without ticks" or self.feeds[SESSIONS].known:
+            self.tick()  # else the last one, in which leases were seen to run, would be long ago
         if how == "asleep" and self.feeds[SESSIONS].known and to - self.now > THERE:
             self.tell_all(FeedLost(self.now, SESSIONS, self.now))
         while how == "awake" and to - self.now > THERE and self.consoles_are_open():
