@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bot.domain.agent import Agent, Identity
-from bot.domain.facts import CheckIn, Choice, Facts, Intent, Interval, Link, Policy, Presence, new_agent
+from bot.domain.facts import CheckIn, Choice, Facts, Intent, Interval, Link, Policy, new_agent
 from bot.domain.presence import Feeds, judge
 from bot.domain.transition import Change, Moved, disconnect_identity, enter, remove, settle
 from bot.domain.transition import Step as Decision
@@ -115,8 +115,6 @@ def part(
     settled = {link.identity_id: link for link in settle(facts, feeds, policy, now)[0].links}
     fresh = replace(new_agent(agent_id, now), links=tuple(settled[link.identity_id] for link in seen))
     verdict = judge(fresh, feeds, policy, now)
-    if verdict.presence is Presence.OFFLINE:
-        return left, fresh
     first = Interval(verdict.presence, now, verdict.reason, verdict.source, verdict.note, verdict.confirmed)
     return left, replace(fresh, interval=first)
 

@@ -81,3 +81,18 @@ async def test_a_disconnect_that_is_told_twice_is_no_newer_evidence() -> None:
     stored = await team.desk.store.read(lambda tx: tx.presence.facts(agent_id))
     assert stored is not None
     assert team.row("maria_d").facts.last_seen_at == stored.last_seen_at == before
+
+
+async def test_an_account_that_is_unlinked_unseen_begins_unconfirmed() -> None:
+    """The first interval of its history says what is shown."""
+    team = await open_team()
+    epoch = await team.desk.feed_live(team.discord.id)
+    await say(team, "U1", "/available")
+    await type_code(team, await ask(team))
+    await team.see("91", Seen.CONNECTED, epoch)
+    await team.desk.feed_lost(team.discord.id, since=team.clock.now())
+    team.clock.advance(hours=9)
+    await say(team, "U1", "/presence unlink discord")
+    row = team.row("maria_d")
+    assert not row.verdict.confirmed
+    assert not row.facts.interval.confirmed
