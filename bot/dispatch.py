@@ -115,8 +115,8 @@ class Dispatcher:
         agent = await admission.admit(self.core, command.person, spec)
         asked = Asked(command, spec, arguments, names, agent, now)
         reply = await self._use_cases[name](asked)
-        if agent is not None and name not in ACTS:
-            person = command.person  # by now perhaps another agent's, or nobody's
+        if name not in ACTS:
+            person = command.person  # an agent's by now, or another's, or nobody's
             agent = self.core.roster.by_identity(person.workspace_id, person.profile.external_id)
             if agent is not None:
                 self._renew(agent)

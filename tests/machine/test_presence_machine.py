@@ -1,6 +1,6 @@
 """Presence of the whole core is what a naive model says, whatever people, platforms, programs and time do.
 
-`world_machine.py` has 27 rules and a beginning; each run of an example is up to 30 of them, and after each
+`world_machine.py` has 28 rules and a beginning; each run of an example is up to 30 of them, and after each
 one everything that is shown or stored is compared with the model: presence, reason, source, whether it is
 confirmed and since when not, who is routable and how many are what, each agent's whole history, and the facts
 in memory with those in the database; `rollcall db check` looks at the end and before each start. The same

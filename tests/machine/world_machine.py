@@ -65,13 +65,16 @@ WAITS = [
     *(timedelta(minutes=minute) for minute in (10, 15, 25, 30, 35)),
     *(timedelta(hours=hour) for hour in (2, 8, 16)),
 ]
-accounts = st.sampled_from(sorted(PLATFORM))
+accounts = st.sampled_from(["U1", "91", "U1", "91", "U2", "92"])
 platforms = st.sampled_from(["slack", "discord"])
 notes = st.sampled_from(["", "", "lunch", "only billing"])
 lengths = st.sampled_from([None, *LENGTHS])
 tabs = st.sampled_from(["tab-1", "tab-2"])
 seen = st.sampled_from(["connected", "connected", "disconnected", "away"])
 waits = st.sampled_from(WAITS)
+besides = st.sampled_from([-MOMENT, timedelta(0), timedelta(0), MOMENT])
+seldom = st.sampled_from([True, False, False])
+"""Whether what hides everything else for long happens after all."""
 hows = st.sampled_from(["awake", "awake", "asleep", "without ticks"])
 
 
@@ -273,9 +276,11 @@ class Presence(RuleBasedStateMachine):
             self.say(account, "away", told=told, text=text)
         self.look()
 
-    @rule(account=accounts, clicked=st.booleans())
-    def signs_off(self, account: str, clicked: bool) -> None:
+    @rule(account=accounts, clicked=st.booleans(), really=seldom)
+    def signs_off(self, account: str, clicked: bool, really: bool) -> None:
         """`/presence off`, or its button."""
+        if not really:
+            return
         self.say(account, "presence off", told=Said(self.now, "off"), text=None if clicked else "")
         self.look()
 
@@ -374,9 +379,11 @@ class Presence(RuleBasedStateMachine):
         self.clock.pass_until(self.now + SHORT)
         self.look()
 
-    @rule(account=accounts)
-    def leaves(self, account: str) -> None:
+    @rule(account=accounts, really=seldom)
+    def leaves(self, account: str, really: bool) -> None:
         """Somebody is no longer a member of a workspace; with the last one they are removed."""
+        if not really:
+            return
         self.run(self.house.core.member_left(self.workspaces[PLATFORM[account]], account))
         if account in self.there:
             self.there.discard(account)
@@ -444,11 +451,11 @@ class Presence(RuleBasedStateMachine):
         self.look()
 
     @precondition(lambda self: self.moved_clocks == 0)
-    @rule(platform=platforms)
-    def feed_is_switched_off(self, platform: str) -> None:
+    @rule(platform=platforms, really=seldom)
+    def feed_is_switched_off(self, platform: str, really: bool) -> None:
         """The workspace gives no presence."""
         feed = self.feeds[platform]
-        if feed.known:
+        if feed.known and really:
             self.run(self.house.core.feed_off(self.workspaces[platform]))
             feed.live = feed.known = False
             self.tell_all(FeedOff(self.now, platform))
@@ -618,7 +625,7 @@ class Presence(RuleBasedStateMachine):
         links = (link for life in self.lives.values() for link in life.person.links.values())
         return any(link.beat is not None and link.state == "connected" for link in links)
 
-    @rule(account=accounts, beside=st.sampled_from([-MOMENT, timedelta(0), MOMENT]), how=hows)
+    @rule(account=accounts, beside=besides, how=hows)
     def something_ends(self, account: str, beside: timedelta, how: str) -> None:
         """Time passes until it changes how somebody is seen: just before that, just then, or just after."""
         if self.exact and account in self.there:
@@ -628,6 +635,17 @@ class Presence(RuleBasedStateMachine):
             if at is not None:
                 self.wait_until(at + beside, how)
         self.look()
+
+    @rule(account=accounts, tab=st.sampled_from([None, "tab-1"]), beside=besides, how=hows)
+    def goes_from_both(self, account: str, tab: str | None, beside: timedelta, how: str) -> None:
+        """Both accounts drop, with a console open or none; time passes until that is noticed."""
+        if tab is not None:
+            self.beats(account, tab)
+        for one in (account, OTHER[account]):
+            self.seen_as(one, "connected")
+            self.seen_as(one, "disconnected")
+        self.look()
+        self.something_ends(account, beside, how)
 
     @rule(wait=waits, how=hows)
     def time_passes(self, wait: timedelta, how: str) -> None:
