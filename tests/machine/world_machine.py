@@ -73,6 +73,8 @@ tabs = st.sampled_from(["tab-1", "tab-2"])
 seen = st.sampled_from(["connected", "connected", "disconnected", "away"])
 waits = st.sampled_from(WAITS)
 besides = st.sampled_from([-MOMENT, timedelta(0), timedelta(0), MOMENT])
+words = st.sampled_from(["", "available", "0", "30", "120"])
+"""Nothing, Available, Away for good or for so many minutes."""
 seldom = st.sampled_from([True, False, False])
 """Whether what hides everything else for long happens after all."""
 hows = st.sampled_from(["awake", "awake", "asleep", "without ticks"])
@@ -353,13 +355,21 @@ class Presence(RuleBasedStateMachine):
         self.acts(other)
         self.clock.pass_until(self.now + SHORT)
 
-    @rule(asker=accounts)
-    def links(self, asker: str) -> None:
-        """Two agents become one, or an account joins one."""
+    @rule(asker=accounts, mine=words, theirs=words)
+    def links(self, asker: str, mine: str, theirs: str) -> None:
+        """Two agents become one, or an account joins one; each may have said something just before."""
         other = OTHER[asker]
-        mine, theirs = self.owner.get(asker), self.owner.get(other)
-        if self.exact and asker in self.there and mine != theirs and (theirs is None or other in self.there):
-            self.link(asker)
+        was = self.owner.get(other)
+        if not self.exact or asker not in self.there or (was is not None and other not in self.there):
+            return
+        if was == self.owner[asker]:
+            self.unlinks(other, elsewhere=False)
+        for account, said in ((asker, mine), (other, theirs)):
+            if said == "available":
+                self.says_available(account, "", clicked=False)
+            elif said and account in self.there:
+                self.says_away(account, "", timedelta(minutes=int(said)) if said != "0" else None, "length")
+        self.link(asker)
         self.look()
 
     @rule(account=accounts, elsewhere=st.booleans())
@@ -634,6 +644,10 @@ class Presence(RuleBasedStateMachine):
             at = life.next_change()
             if at is not None:
                 self.wait_until(at + beside, how)
+            for one in (account, OTHER[account]):  # a repetition, at that very instant
+                link = life.person.links.get(one)
+                if link is not None and link.state in ("suspect", "disconnected"):
+                    self.seen_as(one, "disconnected")
         self.look()
 
     @rule(account=accounts, tab=st.sampled_from([None, "tab-1"]), beside=besides, how=hows)
@@ -644,6 +658,7 @@ class Presence(RuleBasedStateMachine):
         for one in (account, OTHER[account]):
             self.seen_as(one, "connected")
             self.seen_as(one, "disconnected")
+            self.arrive(self.sightings[-2:-1])  # the older of the two, overtaken
         self.look()
         self.something_ends(account, beside, how)
 
@@ -759,6 +774,7 @@ class Presence(RuleBasedStateMachine):
         assert counts == {name: presences[name] for name in ("available", "away", "offline")}
         for agent_id, life in self.lives.items():
             assert await programs.eligible(agent_id) is expected[agent_id].reachable
+            self.same_facts(agent_id, life)
             kept = await programs.history(agent_id)
             stretches = [Stretch(one.since, *one[2:]) for one in kept]
             expected_stretches = life.history(now)
@@ -767,6 +783,22 @@ class Presence(RuleBasedStateMachine):
             same("history", stretches, expected_stretches)
             tiled(kept)
         await self._look_at_the_database()
+
+    def same_facts(self, agent_id: str, life: Life) -> None:
+        """What is chosen, and until when the agent's own word holds."""
+        row = self.house.core.roster.row(agent_id, self.now)
+        assert row is not None
+        intent, chosen = row.facts.intent, life.person.intent
+        found = (intent.choice.value, intent.by, intent.reason, intent.until_at)
+        same("intent", found, (chosen.choice, chosen.by, chosen.note, chosen.until))
+        if intent.base is not None and chosen.beneath is not None:
+            below, model_below = intent.base, chosen.beneath
+            found = (below.choice.value, below.by, below.reason, below.until_at)
+            same("beneath", found, (model_below.choice, model_below.by, model_below.note, model_below.until))
+        word, model = row.facts.check_in, life.person.check_in
+        until = word.until_at if word is not None and self.now <= word.until_at else None
+        holds = model is not None and life.person.check_in_holds(self.now)
+        same("check-in", until, model.until if model is not None and holds else None)
 
     async def _look_at_the_database(self) -> None:
         """What is in memory is what a fresh core would read."""
