@@ -2,8 +2,10 @@
 
 `world_machine.py` has 28 rules and a beginning; each run of an example is up to 30 of them, and after each
 one everything that is shown or stored is compared with the model: presence, reason, source, whether it is
-confirmed and since when not, who is routable and how many are what, each agent's whole history, and the facts
-in memory with those in the database; `rollcall db check` looks at the end and before each start. The same
+confirmed and since when not, what is chosen and what lies beneath it, the check-in, who is routable and how
+many are what, each agent's whole history, and the facts in memory with those in the database; `rollcall db
+check` looks at the end and before each start. Once the clock was set back, only what is promised for that is
+looked at: no burst, history that tiles, numbers that agree, memory that is what is stored. The same
 machine runs on SQLite with its writer thread, on PostgreSQL, and behind the HTTP server on a socket, where
 whatever the API can do or tell goes over the API.
 
