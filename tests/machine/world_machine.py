@@ -139,8 +139,18 @@ class Presence(RuleBasedStateMachine):
         slack_away=st.sampled_from(["weak", "weak", "absent", "ignore"]),
         check_in=st.sampled_from([2, 2, 8 * 60]),
         linked=st.booleans(),
+        goes=st.sampled_from([None, "91", "U1"]),
+        beside=besides,
     )
-    def begins(self, on_return: str, slack_away: str, check_in: int, linked: bool) -> None:
+    def begins(
+        self,
+        on_return: str,
+        slack_away: str,
+        check_in: int,
+        linked: bool,
+        goes: str | None,
+        beside: timedelta,
+    ) -> None:
         """Both feeds are live; one person is Available, seen on both platforms, and perhaps linked. Mostly
         check-ins are so short that what platforms and consoles show decides."""
         self.policy = Rules(on_return=on_return, slack_away=slack_away, check_in=timedelta(minutes=check_in))
@@ -172,6 +182,8 @@ class Presence(RuleBasedStateMachine):
         if check_in == 2:
             self.wait_until(self.now + timedelta(minutes=3), "awake")
         self.look()
+        if goes is not None:
+            self.goes_from_both(goes, None, beside, "awake")
 
     def teardown(self) -> None:
         """The database keeps all its rules, and the process leaves nothing behind."""
