@@ -206,8 +206,10 @@ class PresenceRoutes:
         _, changes = settle(facts, core.roster.feeds, core.policy, now)
         kept = list(stored)
         for moved in changes:
-            if isinstance(moved, Moved) and moved.after.since > kept[-1][0].since:
-                kept[-1] = (kept[-1][0], moved.after.since)
+            if isinstance(moved, Moved) and moved.after.since >= kept[-1][0].since:
+                last, _ = kept.pop()
+                if last.since < moved.after.since:  # else it leaves an interval without length
+                    kept.append((last, moved.after.since))
                 kept.append((moved.after, None))
         return [one for one in kept if one[0].since < ended and (one[1] is None or one[1] > began)]
 
