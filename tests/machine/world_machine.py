@@ -803,6 +803,7 @@ class Presence(RuleBasedStateMachine):
         intent, chosen = row.facts.intent, life.person.intent
         found = (intent.choice.value, intent.by, intent.reason, intent.until_at)
         same("intent", found, (chosen.choice, chosen.by, chosen.note, chosen.until))
+        assert (intent.base is None) is (chosen.beneath is None)
         if intent.base is not None and chosen.beneath is not None:
             below, model_below = intent.base, chosen.beneath
             found = (below.choice.value, below.by, below.reason, below.until_at)
