@@ -720,6 +720,8 @@ class Presence(RuleBasedStateMachine):
                 feed.live = False
                 self.tell_all(FeedLost(self.now, name, feed.seen_at if killed else self.now))
         self.blurred |= {one for one in sure if not self.lives[one].answer(self.now).confirmed}
+        self.held_back.clear()  # what came over connections of before comes no more
+        self.sightings.clear()
         self.clock.pass_until(self.now + down)
         self.run(self.house.start())
         self.ticked_at = self.now
