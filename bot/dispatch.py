@@ -49,6 +49,9 @@ from bot.working_hours import WorkingHours
 log = logging.getLogger("rollcall.commands")
 LONGEST_TEXT = 4000
 """What people may type behind a command: Slack's own limit; longer is refused, not cut."""
+ACTS = ("available", "away", "presence me", "presence off")
+"""Commands that are written down as an action of the agent's own with what else they change; any other is
+afterwards."""
 
 
 class Dispatcher:
@@ -125,11 +128,11 @@ class Dispatcher:
             except NotFound:
                 if not left or not self._moved(asked):
                     raise
-        if agent is not None and spec.who is Who.ANYONE:
-            person = command.person  # by now perhaps another agent's
-            self._renew(
-                self.core.roster.by_identity(person.workspace_id, person.profile.external_id) or agent
-            )
+        if name not in ACTS:
+            person = command.person  # an agent's by now, or another's, or nobody's
+            agent = self.core.roster.by_identity(person.workspace_id, person.profile.external_id)
+            if agent is not None:
+                self._renew(agent)
         return replace(reply, replaces=command.clicked and name != "presence help")
 
     def _moved(self, asked: Asked) -> bool:
@@ -154,7 +157,7 @@ class Dispatcher:
         return command.name, arguments_of(BY_NAME[command.name], command.text.strip(), teams, skills)
 
     def _renew(self, agent: Agent) -> None:
-        """A question is a sign of life too, but nobody waits for it to be written down."""
+        """Any command is a sign of life, but nobody waits for it to be written down."""
 
         async def write() -> None:
             try:
@@ -312,7 +315,6 @@ class Dispatcher:
             f"agent:{agent.id}",
             delivery=asked.command.delivery,
         )
-        self._renew(agent)
         return replies.zone_set(zone, asked.now)
 
     async def _link(self, asked: Asked) -> Message:

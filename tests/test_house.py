@@ -33,6 +33,7 @@ LONGER_FOR_A_REASON = {
     "tests/http_api/test_http_team_keys.py": "what a key of some teams sees, in every place where it looks",
     "tests/fakes/test_fake_discord.py": "the real client's whole conversation with the fake",
     "bot/core.py": "all that platforms ask of the core, one short method for each, as the port has them",
+    "tests/machine/world_machine.py": "one world, with every rule beside the state that it changes",
     "bot/commands.py": "the whole table of commands, with what reads a line by it",
     "bot/ports.py": "every port on one page, so that what the core asks for is read in one go",
     "bot/roster.py": "one structure whose pools, names and deadlines must change together or answers lie",

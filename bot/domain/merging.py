@@ -147,12 +147,8 @@ def part(
     seen = tuple(link for link in facts.links if link.identity_id in identity_ids)
     fresh = replace(new_agent(agent_id, now), links=seen)
     verdict = judge(fresh, feeds, policy, now)
-    if verdict.presence is not Presence.OFFLINE:
-        first = Interval(
-            verdict.presence, now, verdict.reason, verdict.source, verdict.note, verdict.confirmed
-        )
-        fresh = replace(fresh, interval=first)
-    return (left, (*settled, *came)), fresh
+    first = Interval(verdict.presence, now, verdict.reason, verdict.source, verdict.note, verdict.confirmed)
+    return (left, (*settled, *came)), replace(fresh, interval=first)
 
 
 def _given_back(facts: Facts, own: Own, now: datetime) -> Facts:
