@@ -7,8 +7,8 @@ many are what, each agent's whole history, and the facts in memory with those in
 check` looks at the end and before each start. Once the clock was set back, only what is promised for that is
 looked at: no burst, history that tiles, numbers that agree, memory that is what is stored. The same
 machine runs on SQLite with its writer thread, on PostgreSQL, and behind the HTTP server on a socket, where
-whatever the API can do or tell goes over the API. Within a day of a link unlinking undoes it; the machine waits
-that day out, and undoing has tests of its own (tests/service).
+whatever the API can do or tell goes over the API. Within a day of a link unlinking undoes it; the machine
+waits that day out, and undoing has tests of its own (tests/service).
 
 In the usual run there are 60, 20 and 12 examples, always the same; `ROLLCALL_LONG=1` tries twenty times as
 many, others each time.
