@@ -154,7 +154,7 @@ class Stream:
             log.exception("events can't be sent")
             connection.transport.abort()
             return
-        if piece is not None:
+        if piece is not None and connection in self._open:  # not ended while it was looked up who is seen
             connection.transport.write(_chunk(piece))
             self._live[connection] = sight
         await connection.until_lost()

@@ -317,6 +317,33 @@ async def test_the_stream_goes_on_when_its_team_is_known_by_another_slug() -> No
         assert [one.type for one in told] == ["team.renamed", "presence.changed"]
 
 
+async def test_a_stream_that_ends_while_it_catches_up_is_never_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is seen is looked up in the database, and meanwhile its key may have been ended."""
+    lived: list[object] = []
+
+    class Noting(dict[Any, Any]):
+        def __setitem__(self, connection: object, sight: object) -> None:
+            lived.append(connection)
+
+    async with house() as at:
+        server, looked = at.server.app.stream, asyncio.Event()
+        server._live = Noting()
+        seen = server._frames_seen
+
+        async def slowly(*given: Any) -> bytes:
+            for connection in list(server._open):
+                server._end(connection, b": over\n\n")
+            looked.set()
+            return await seen(*given)
+
+        monkeypatch.setattr(server, "_frames_seen", slowly)
+        async with Follower(at.server.address, await team_key(at, "support")) as following:
+            await following.begun()
+            await looked.wait()
+            assert await following.next() is None
+    assert lived == []
+
+
 async def test_a_late_reading_of_keys_brings_no_ended_key_back(monkeypatch: pytest.MonkeyPatch) -> None:
     async with house() as at:
         text, access, real = await team_key(at), at.server.app.access, at.core.store.read
