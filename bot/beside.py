@@ -14,7 +14,7 @@ from bot.domain.facts import FeedState, Presence
 from bot.domain.named import meant, spoken
 from bot.message import Line, Moment, TimeStyle, words
 from bot.ports import Transaction
-from bot.replies import LABELS, platform_name, roster_line
+from bot.replies import LABELS, closed_line, platform_name, roster_line
 from bot.roster import Row
 from bot.service.stored_feeds import stored_feeds
 
@@ -67,11 +67,10 @@ def page(core: Rollcall, seen: Seen, zone: tzinfo) -> list[str]:
             lost = _plain((Moment(feed.lost_at, TimeStyle.DATE_TIME),), zone)
             where = f"{platform_name(feed.platform, first=True)} ({name})"
             lines.append(f"{where} has not been seen since {lost}: who is there is unconfirmed.")
-    for team in core.teams:
-        if not core.roster.open(seen.as_of, team.slug):
-            opens = core.roster.opens_at(seen.as_of, team.slug)
-            until = f" until {opens.astimezone(zone):%Y-%m-%d %H:%M}" if opens is not None else ""
-            lines.append(f"{words(team.name, 40)} is closed{until}.")
+    closed = [team for team in core.teams if not core.roster.open(seen.as_of, team.slug)]
+    lines += [
+        _plain(closed_line(one.name, core.roster.opens_at(seen.as_of, one.slug)), zone) for one in closed
+    ]
     for presence in order:
         if groups[presence]:
             lines += ["", f"{LABELS[presence]} ({len(groups[presence])})"]

@@ -161,6 +161,12 @@ def _be(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def closed_line(team: str, opens_at: datetime | None) -> Line:
+    """That a team is closed, and until when, where that is known."""
+    until: Line = () if opens_at is None else (" until ", Moment(opens_at, TimeStyle.DATE_TIME))
+    return (Strong(words(team, 40)), " is closed", *until, ".")
+
+
 def who(
     rows: Sequence[Row],
     arguments: Mapping[str, str],
@@ -188,8 +194,7 @@ def who(
             sections.append(Section((Strong(f"{LABELS[presence]} ({counts[presence]})"),), group))
     lines: list[Line] = [(Strong(words(title)), summary)]
     for name, opens_at in closed[:MOST_CLOSED]:
-        until: Line = () if opens_at is None else (" until ", Moment(opens_at, TimeStyle.DATE_TIME))
-        lines.append((Strong(words(name, 40)), " is closed", *until, "."))
+        lines.append(closed_line(name, opens_at))
     if len(closed) > MOST_CLOSED:
         lines.append((f"{len(closed) - MOST_CLOSED} more teams are closed.",))
     for feed, name in lost:

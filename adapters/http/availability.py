@@ -23,6 +23,7 @@ from adapters.http.documents import (
 )
 from adapters.http.incoming import echoed, nearest, query_of, whole_number
 from adapters.http.problems import Fault, Problem
+from adapters.http.sight import sees
 from bot.core import Rollcall
 from bot.domain.agent import slug_among
 from bot.domain.facts import Presence
@@ -179,5 +180,5 @@ def _of_several(
     """The best of several teams, how many they are, and all by presence."""
     everybody, _ = core.roster.best(now, len(core.roster), None, question.skills)
     best = [row for row in everybody if works_for(core, row.agent, sight, now)]
-    there = (row for row in core.roster.rows(now) if not sight.isdisjoint(row.agent.teams))
+    there = (row for row in core.roster.rows(now) if sees(sight, row.agent))
     return best[: question.limit], len(best), _counted(there, question.skills)
